@@ -1,0 +1,27 @@
+# Every dependency is a binary package of the distribution; docs/dependencies.md says why each is here.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(OpenSSL 3.0 REQUIRED)
+find_package(Boost 1.81 REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(CLI11 REQUIRED)
+pkg_check_modules(NGTCP2 REQUIRED IMPORTED_TARGET
+                  libngtcp2>=1.11 libngtcp2_crypto_gnutls>=1.11 gnutls>=3.7)
+pkg_check_modules(NGHTTP3 REQUIRED IMPORTED_TARGET libnghttp3>=1.8)
+
+# Boost.JSON, Asio and Beast are used without their binary packages: each is compiled once, here.
+add_library(boost_json STATIC cmake/boost_json.cpp)
+target_link_libraries(boost_json PUBLIC Boost::headers)
+
+add_library(boost_asio STATIC cmake/boost_asio.cpp)
+target_compile_definitions(boost_asio PUBLIC
+  BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED)
+target_link_libraries(boost_asio PUBLIC Boost::headers OpenSSL::SSL Threads::Threads)
+
+foreach(library boost_json boost_asio)
+  if(NARROWLINK_SANITIZE)
+    target_compile_options(${library} PUBLIC -fsanitize=${NARROWLINK_SANITIZE})
+  endif()
+endforeach()

@@ -1,0 +1,35 @@
+# Compile options that every target of the project shares.
+add_library(narrowlink_options INTERFACE)
+target_compile_options(narrowlink_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Wswitch-enum -Werror
+  -ffunction-sections -fdata-sections)
+target_link_options(narrowlink_options INTERFACE -Wl,--gc-sections)
+if(NARROWLINK_SANITIZE)
+  target_compile_options(narrowlink_options INTERFACE
+    -fsanitize=${NARROWLINK_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(narrowlink_options INTERFACE -fsanitize=${NARROWLINK_SANITIZE})
+endif()
+if(NARROWLINK_FUZZ)
+  target_compile_options(narrowlink_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
+# narrowlink_room(NAME [ROOMS room...] [LIBRARIES target...])
+#
+# A room is src/NAME (private) and include/narrowlink/NAME (what others may use), one target
+# narrowlink_NAME. tools/check_layers.py checks that its includes stay inside ROOMS.
+function(narrowlink_room name)
+  cmake_parse_arguments(room "" "" "ROOMS;LIBRARIES" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
+  set(target narrowlink_${name})
+  if(sources)
+    add_library(${target} STATIC ${sources})
+    set(scope PUBLIC)
+    target_link_libraries(${target} PRIVATE narrowlink_options)
+  else()
+    add_library(${target} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  target_include_directories(${target} ${scope} ${PROJECT_SOURCE_DIR}/include)
+  list(TRANSFORM room_ROOMS PREPEND narrowlink_)
+  target_link_libraries(${target} ${scope} ${room_ROOMS} ${room_LIBRARIES} Boost::headers fmt::fmt)
+endfunction()
