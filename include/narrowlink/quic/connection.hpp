@@ -1,0 +1,179 @@
+#pragma once
+
+#include "narrowlink/base/bytes.hpp"
+#include "narrowlink/base/random.hpp"
+#include "narrowlink/base/time.hpp"
+#include "narrowlink/crypto/identity.hpp"
+#include "narrowlink/quic/credentials.hpp"
+#include "narrowlink/quic/error.hpp"
+#include "narrowlink/quic/request.hpp"
+
+#include <memory>
+#include <optional>
+#include <variant>
+#include <vector>
+
+namespace narrowlink::quic {
+
+/// The handshake is complete and the peer is the one whose pin we were given.
+struct Connected {};
+
+/// A request has arrived (agent). Answer with respond().
+struct RequestReceived {
+    StreamId stream;
+    Request request;
+};
+
+/// The answer to our request (client).
+struct ResponseReceived {
+    StreamId stream;
+    Response response;
+};
+
+/// received(), receive_ended() or receive_datagram() have something new.
+struct Readable {
+    StreamId stream;
+};
+
+/// send_space() is no longer zero.
+struct Writable {
+    StreamId stream;
+};
+
+/// The peer has abandoned the stream, or it was refused by the library; no more bytes in either direction.
+struct StreamReset {
+    StreamId stream;
+    std::uint64_t code; ///< HTTP/3 error code, RFC 9114 §8.1
+};
+
+/// A stream may be opened again after open() has answered Error::too_many_streams.
+struct StreamsAvailable {};
+
+/// The connection is over and all its streams with it. Told once.
+struct Closed {
+    ErrorCode reason;
+    std::string detail; ///< the library's words, for the log
+};
+
+using Event = std::variant<Connected, RequestReceived, ResponseReceived, Readable, Writable,
+                           StreamReset, StreamsAvailable, Closed>;
+
+/// HTTP/3 error codes we send (RFC 9114 §8.1).
+inline constexpr std::uint64_t h3_no_error = 0x100;
+inline constexpr std::uint64_t h3_internal_error = 0x102;
+inline constexpr std::uint64_t h3_request_cancelled = 0x10c;
+inline constexpr std::uint64_t h3_message_error = 0x10e;
+inline constexpr std::uint64_t h3_connect_error = 0x10f;
+
+/// One QUIC connection (RFC 9000) with HTTP/3 requests on it (RFC 9114), as a value: packets,
+/// time and randomness come in as arguments, packets and events are polled out.
+///
+/// The client opens requests; the server is the agent. Both ends authenticate each other by the
+/// pins of their certificates (mutual TLS 1.3). Bytes of a request's stream are queued in both
+/// directions; a stream's record lives until release().
+///
+/// Contract: call handle_*() or a command, then drain poll_transmit(), then poll_event(), then
+/// wait until deadline(). A connection that is over keeps answering and does nothing.
+class Connection {
+public:
+    struct Config {
+        std::size_t largest_packet = 16'368; ///< in bytes; what any carrier will ever take
+        std::uint64_t streams = 1'024;       ///< requests the peer may have open at once
+        std::size_t send_buffer = 256 * 1'024;           ///< unsent bytes kept per stream
+        std::size_t receive_buffer = 64 * 1'024 * 1'024; ///< undelivered bytes of all streams
+        Duration keep_alive = std::chrono::seconds{15};
+        Duration handshake_timeout = std::chrono::seconds{30};
+    };
+
+    struct Peer {
+        std::shared_ptr<const Credentials> credentials; ///< ours
+        crypto::Pin pin;                                ///< theirs
+    };
+
+    struct Transmit {
+        std::size_t size = 0;         ///< bytes written to the block; 0: nothing to send now
+        std::size_t segment_size = 0; ///< each packet's size, the last may be shorter
+    };
+
+    struct Statistics {
+        Duration smoothed_rtt{};
+        Duration latest_rtt{};
+        std::uint64_t congestion_window = 0; ///< bytes
+        std::uint64_t bytes_in_flight = 0;
+        std::uint64_t datagrams_dropped = 0; ///< because a queue was full
+    };
+
+    /// `random` must outlive the connection.
+    static Result<Connection> client(const Config&, Peer, Instant now, Random& random);
+
+    /// Waits for the client's first packet.
+    static Connection server(const Config&, Peer, Instant now, Random& random);
+
+    Connection(Connection&&) noexcept;
+    Connection& operator=(Connection&&) noexcept;
+    ~Connection();
+
+    /// `train`: packets of `segment_size` bytes, the last may be shorter.
+    void handle_packets(Instant now, Bytes train, std::size_t segment_size);
+    void handle_timeout(Instant now);
+
+    /// Fills `block` with packets of at most `mtu` bytes. `paced`: obey the pacer; off where
+    /// the carrier pushes back by itself.
+    Transmit poll_transmit(Instant now, MutableBytes block, std::size_t mtu, bool paced);
+    std::optional<Event> poll_event();
+    [[nodiscard]] Instant deadline() const;
+
+    [[nodiscard]] bool is_connected() const;
+    [[nodiscard]] bool is_closed() const;
+
+    /// When the last packet came that passed authentication.
+    [[nodiscard]] Instant last_authentic() const;
+    [[nodiscard]] Statistics statistics() const;
+
+    /// Sends a request. Errors: Error::not_connected, Error::too_many_streams.
+    Result<StreamId> open(const Request&);
+
+    /// Answers a request; a refusal ends the stream after it.
+    void respond(StreamId, const Response&);
+
+    /// How many more bytes the stream takes now. 0 arms a Writable event.
+    std::size_t send_space(StreamId);
+
+    /// Room at the end of the stream's queue, to be filled and committed before any other call.
+    MutableBytes send_block(StreamId);
+    void send_committed(StreamId, std::size_t n);
+
+    /// No more bytes will follow: half-close.
+    void shutdown_send(StreamId);
+
+    /// Spans of what has been received; valid until consume(). Returns how many were stored.
+    std::size_t received(StreamId, std::span<Bytes> spans);
+    void consume(StreamId, std::size_t n);
+
+    /// The peer has half-closed and every byte before has been consumed.
+    [[nodiscard]] bool receive_ended(StreamId) const;
+
+    /// Sends one UDP payload: as a DATAGRAM frame where it fits (RFC 9221), as a capsule on the stream
+    /// otherwise (RFC 9297 §3.5). Returns false when a queue is full and the payload was dropped.
+    bool send_datagram(StreamId, Bytes payload, std::size_t mtu);
+    std::optional<std::vector<std::byte>> receive_datagram(StreamId);
+
+    /// Abandons both directions.
+    void reset(StreamId, std::uint64_t code);
+
+    /// The owner is done with the stream: whatever is unread is dropped, an unfinished stream is reset, bytes
+    /// already sent are still delivered.
+    void release(StreamId);
+
+    /// Ends the connection with one CONNECTION_CLOSE packet.
+    void close(Instant now, std::uint64_t code);
+
+    class Impl;
+
+private:
+    explicit Connection(std::unique_ptr<Impl>);
+
+    std::unique_ptr<Impl> impl_;
+};
+
+} // namespace narrowlink::quic

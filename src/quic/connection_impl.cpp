@@ -1,0 +1,572 @@
+// Theory of operation
+//
+// Goals: drive ngtcp2 as a value. It never sees a socket, a real address or a clock.
+//
+// Addresses. ngtcp2 wants to know the path of every packet. It is given one synthetic address
+// pair; which carrier moves the packets is the business of the path room.
+//
+// Time. ngtcp2 aborts when a timestamp is older than one before, so timestamps are clamped.
+//
+// Packet size. Shaping is off and each write is given the carrier's size as its room: a carrier's
+// full size is used from the first packet, and PMTUD stays enabled only because ngtcp2 1.11
+// asserts without it on a return to an old path.
+//
+// States: waiting for the first packet (server, no conn_) → handshake → connected (http3_) →
+// closing (one CONNECTION_CLOSE packet to write) → over.
+//
+// Idle timeout: none. A connection has to survive outages of its carriers; who owns the connection
+// watches last_authentic() and knows when a carrier was there to bring something.
+
+#include "connection_impl.hpp"
+
+#include "narrowlink/wire/varint.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include <netinet/in.h>
+
+namespace narrowlink::quic {
+namespace {
+
+constexpr std::uint64_t stream_window = 1'024 * 1'024;
+constexpr std::uint64_t largest_stream_window = 16 * 1'024 * 1'024;
+constexpr std::uint64_t largest_datagram_frame = 65'535;
+/// First byte, connection ID, packet number, AEAD tag, frame type and length: the most they take.
+constexpr std::size_t datagram_overhead = 1 + 8 + 4 + 16 + 5;
+
+/// Counts packets that passed the AEAD: ngtcp2_conn_read_pkt returns 0 for forgeries too, and its
+/// callback has no user pointer.
+thread_local std::uint64_t opened_packets = 0;
+
+int count_opened(std::uint8_t* dest, const ngtcp2_crypto_aead* aead,
+                 const ngtcp2_crypto_aead_ctx* context, const std::uint8_t* ciphertext,
+                 std::size_t length, const std::uint8_t* nonce, std::size_t nonce_length,
+                 const std::uint8_t* aad, std::size_t aad_length)
+{
+    const int result = ngtcp2_crypto_decrypt_cb(dest, aead, context, ciphertext, length, nonce,
+                                                nonce_length, aad, aad_length);
+    if (result == 0)
+        ++opened_packets;
+    return result;
+}
+
+sockaddr_in synthetic_address(std::uint16_t port)
+{
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(port);
+    return address;
+}
+
+std::uint8_t* octets(MutableBytes bytes)
+{
+    return reinterpret_cast<std::uint8_t*>(bytes.data());
+}
+
+const std::uint8_t* octets(Bytes bytes)
+{
+    return reinterpret_cast<const std::uint8_t*>(bytes.data());
+}
+
+} // namespace
+
+Connection::Impl::Impl(bool server, const Config& config, Peer peer, Instant now, Random& random)
+    : server_{server}
+    , config_{config}
+    , peer_{std::move(peer)}
+    , random_{&random}
+    , last_authentic_{now}
+{
+    tls_owner_.expected_peer = peer_.pin;
+    tls_owner_.conn_ref.get_conn = [](ngtcp2_crypto_conn_ref* ref) {
+        auto* owner = static_cast<TlsSession::Owner*>(ref->user_data);
+        return owner->connection;
+    };
+    ngtcp2_ccerr_default(&close_error_);
+}
+
+Connection::Impl::~Impl()
+{
+    http3_.reset();
+    if (conn_ != nullptr)
+        ngtcp2_conn_del(conn_);
+}
+
+ngtcp2_path Connection::Impl::path()
+{
+    static sockaddr_in local = synthetic_address(1);
+    static sockaddr_in remote = synthetic_address(2);
+    return {{reinterpret_cast<ngtcp2_sockaddr*>(&local), sizeof local},
+            {reinterpret_cast<ngtcp2_sockaddr*>(&remote), sizeof remote},
+            nullptr};
+}
+
+ngtcp2_cid Connection::Impl::new_cid()
+{
+    const auto bytes = random_->array<connection_id_size>();
+    ngtcp2_cid cid;
+    ngtcp2_cid_init(&cid, octets(Bytes{bytes}), bytes.size());
+    return cid;
+}
+
+ngtcp2_tstamp Connection::Impl::timestamp(Instant now)
+{
+    const auto since_epoch = static_cast<ngtcp2_tstamp>(now.time_since_epoch().count());
+    latest_ = std::max(latest_, since_epoch);
+    return latest_;
+}
+
+ngtcp2_callbacks Connection::Impl::callbacks(bool server)
+{
+    ngtcp2_callbacks c{};
+    if (server)
+        c.recv_client_initial = ngtcp2_crypto_recv_client_initial_cb;
+    else
+        c.client_initial = ngtcp2_crypto_client_initial_cb;
+    c.recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb;
+    c.encrypt = ngtcp2_crypto_encrypt_cb;
+    c.decrypt = count_opened;
+    c.hp_mask = ngtcp2_crypto_hp_mask_cb;
+    c.recv_retry = ngtcp2_crypto_recv_retry_cb;
+    c.update_key = ngtcp2_crypto_update_key_cb;
+    c.delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb;
+    c.delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb;
+    c.get_path_challenge_data = ngtcp2_crypto_get_path_challenge_data_cb;
+    c.version_negotiation = ngtcp2_crypto_version_negotiation_cb;
+    c.rand = [](std::uint8_t* block, std::size_t size, const ngtcp2_rand_ctx* context) {
+        static_cast<Random*>(context->native_handle)
+            ->fill(std::as_writable_bytes(std::span{block, size}));
+    };
+    c.get_new_connection_id = [](ngtcp2_conn*, ngtcp2_cid* cid, std::uint8_t* token,
+                                 std::size_t size, void* user) {
+        Random& random = *of(user).random_;
+        cid->datalen = size;
+        random.fill(std::as_writable_bytes(std::span{cid->data, size}));
+        random.fill(std::as_writable_bytes(std::span{token, NGTCP2_STATELESS_RESET_TOKENLEN}));
+        return 0;
+    };
+    c.handshake_completed = [](ngtcp2_conn*, void* user) { return of(user).start_http3(); };
+    c.recv_stream_data = [](ngtcp2_conn*, std::uint32_t flags, std::int64_t id, std::uint64_t,
+                            const std::uint8_t* data, std::size_t size, void* user, void*) {
+        Impl& self = of(user);
+        if (!self.http3_)
+            return 0;
+        return self.http3_result(
+            self.http3_->handle_stream_data(id, std::as_bytes(std::span{data, size}),
+                                            (flags & NGTCP2_STREAM_DATA_FLAG_FIN) != 0));
+    };
+    c.acked_stream_data_offset = [](ngtcp2_conn*, std::int64_t id, std::uint64_t,
+                                    std::uint64_t size, void* user, void*) {
+        Impl& self = of(user);
+        return self.http3_ ? self.http3_result(self.http3_->handle_acknowledged(id, size)) : 0;
+    };
+    c.stream_close = [](ngtcp2_conn*, std::uint32_t flags, std::int64_t id, std::uint64_t code,
+                        void* user, void*) {
+        Impl& self = of(user);
+        if ((flags & NGTCP2_STREAM_CLOSE_FLAG_APP_ERROR_CODE_SET) == 0)
+            code = h3_no_error;
+        return self.http3_ ? self.http3_result(self.http3_->handle_stream_closed(id, code)) : 0;
+    };
+    c.stream_reset = [](ngtcp2_conn*, std::int64_t id, std::uint64_t, std::uint64_t code,
+                        void* user, void*) {
+        Impl& self = of(user);
+        return self.http3_ ? self.http3_result(self.http3_->handle_stream_reset(id, code)) : 0;
+    };
+    c.extend_max_stream_data = [](ngtcp2_conn*, std::int64_t id, std::uint64_t, void* user,
+                                  void*) {
+        if (Impl& self = of(user); self.http3_)
+            self.http3_->handle_credit(id);
+        return 0;
+    };
+    c.extend_max_local_streams_bidi = [](ngtcp2_conn*, std::uint64_t, void* user) {
+        if (Impl& self = of(user); self.http3_ && !self.server_)
+            self.events_.push_back(StreamsAvailable{});
+        return 0;
+    };
+    c.recv_datagram = [](ngtcp2_conn*, std::uint32_t, const std::uint8_t* data, std::size_t size,
+                         void* user) {
+        if (Impl& self = of(user); self.http3_)
+            self.http3_->handle_datagram(std::as_bytes(std::span{data, size}));
+        return 0;
+    };
+    return c;
+}
+
+ngtcp2_settings Connection::Impl::settings(Instant now) const
+{
+    ngtcp2_settings s;
+    ngtcp2_settings_default(&s);
+    s.initial_ts = static_cast<ngtcp2_tstamp>(now.time_since_epoch().count());
+    s.cc_algo = NGTCP2_CC_ALGO_CUBIC;
+    s.max_tx_udp_payload_size = config_.largest_packet;
+    s.no_tx_udp_payload_size_shaping = 1;
+    s.max_stream_window = largest_stream_window;
+    s.max_window = largest_stream_window;
+    s.handshake_timeout = static_cast<ngtcp2_duration>(config_.handshake_timeout.count());
+    s.rand_ctx.native_handle = random_;
+    return s;
+}
+
+ngtcp2_transport_params Connection::Impl::transport_params() const
+{
+    ngtcp2_transport_params p;
+    ngtcp2_transport_params_default(&p);
+    p.initial_max_stream_data_bidi_local = stream_window;
+    p.initial_max_stream_data_bidi_remote = stream_window;
+    p.initial_max_stream_data_uni = 256 * 1'024;
+    p.initial_max_data = largest_stream_window;
+    p.initial_max_streams_bidi = server_ ? config_.streams : 0;
+    p.initial_max_streams_uni = 3; // control, QPACK encoder and decoder, RFC 9114 §6.2
+    p.max_idle_timeout = 0;
+    p.max_udp_payload_size = 65'527;
+    p.active_connection_id_limit = 8; // one is used up by every migration
+    p.max_datagram_frame_size = largest_datagram_frame;
+    return p;
+}
+
+Result<> Connection::Impl::attach_tls(TlsSession::Role role)
+{
+    tls_owner_.connection = conn_;
+    auto session = TlsSession::make(role, *peer_.credentials, tls_owner_);
+    if (!session)
+        return session.error();
+    tls_ = std::move(*session);
+    ngtcp2_conn_set_tls_native_handle(conn_, tls_->native_handle());
+    ngtcp2_conn_set_keep_alive_timeout(conn_,
+                                       static_cast<ngtcp2_duration>(config_.keep_alive.count()));
+    return {};
+}
+
+Result<> Connection::Impl::start_client(Instant now)
+{
+    timestamp(now);
+    const ngtcp2_cid dcid = new_cid();
+    const ngtcp2_cid scid = new_cid();
+    const ngtcp2_path synthetic = path();
+    const ngtcp2_callbacks table = callbacks(false);
+    const ngtcp2_settings s = settings(now);
+    const ngtcp2_transport_params p = transport_params();
+    if (ngtcp2_conn_client_new(&conn_, &dcid, &scid, &synthetic, NGTCP2_PROTO_VER_V1, &table, &s,
+                               &p, nullptr, this) != 0)
+        return make_error_code(Error::internal);
+    return attach_tls(TlsSession::Role::client);
+}
+
+Result<> Connection::Impl::accept(Instant now, Bytes packet)
+{
+    ngtcp2_pkt_hd header;
+    if (ngtcp2_accept(&header, octets(packet), packet.size()) != 0)
+        return make_error_code(Error::protocol_violation);
+    timestamp(now);
+    const ngtcp2_cid scid = new_cid();
+    const ngtcp2_path synthetic = path();
+    const ngtcp2_callbacks table = callbacks(true);
+    const ngtcp2_settings s = settings(now);
+    ngtcp2_transport_params p = transport_params();
+    p.original_dcid = header.dcid;
+    p.original_dcid_present = 1;
+    if (ngtcp2_conn_server_new(&conn_, &header.scid, &scid, &synthetic, header.version, &table, &s,
+                               &p, nullptr, this) != 0)
+        return make_error_code(Error::internal);
+    return attach_tls(TlsSession::Role::server);
+}
+
+int Connection::Impl::start_http3()
+{
+    http3_ = std::make_unique<Http3>(server_, config_, conn_, events_, pool_);
+    if (!http3_->start())
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+    events_.push_back(Connected{});
+    return 0;
+}
+
+int Connection::Impl::http3_result(int result)
+{
+    if (result == 0)
+        return 0;
+    http3_error_ = result;
+    return NGTCP2_ERR_CALLBACK_FAILURE;
+}
+
+void Connection::Impl::handle_packets(Instant now, Bytes train, std::size_t segment_size)
+{
+    while (!train.empty() && !over_) {
+        const std::size_t size = std::min(segment_size, train.size());
+        handle_packet(now, train.first(size));
+        train = train.subspan(size);
+    }
+}
+
+void Connection::Impl::handle_packet(Instant now, Bytes packet)
+{
+    if (closing_ || (conn_ == nullptr && (!server_ || !accept(now, packet))))
+        return;
+    const ngtcp2_path synthetic = path();
+    const ngtcp2_pkt_info ecn{};
+    const std::uint64_t opened_before = opened_packets;
+    const int result = ngtcp2_conn_read_pkt(conn_, &synthetic, &ecn, octets(packet), packet.size(),
+                                            timestamp(now));
+    if (opened_packets != opened_before)
+        last_authentic_ = std::max(last_authentic_, now);
+    if (result != 0)
+        fail(result);
+}
+
+void Connection::Impl::handle_timeout(Instant now)
+{
+    if (conn_ == nullptr || closing_ || over_)
+        return;
+    const ngtcp2_tstamp ts = timestamp(now);
+    if (ngtcp2_conn_get_expiry(conn_) > ts)
+        return;
+    if (const int result = ngtcp2_conn_handle_expiry(conn_, ts); result != 0)
+        fail(result);
+}
+
+Connection::Transmit Connection::Impl::poll_transmit(Instant now, MutableBytes block,
+                                                     std::size_t mtu, bool paced)
+{
+    constexpr std::size_t most_segments = 64; // one UDP_SEGMENT call, udp(7)
+    Transmit train;
+    if (conn_ == nullptr || over_)
+        return train;
+    const ngtcp2_tstamp ts = timestamp(now);
+    const std::size_t quantum =
+        paced ? std::max(ngtcp2_conn_get_send_quantum(conn_), mtu) : block.size();
+    block = block.first(std::min(block.size(), std::max(quantum, mtu)));
+
+    for (std::size_t count = 0; count < most_segments; ++count) {
+        const std::size_t room = train.segment_size == 0 ? mtu : train.segment_size;
+        if (block.size() - train.size < room)
+            break;
+        const MutableBytes place = block.subspan(train.size, room);
+        bool datagram = false;
+        const ngtcp2_ssize written =
+            closing_ ? write_close(ts, place) : write_packet(ts, place, datagram);
+        if (written < 0 && !closing_)
+            fail(static_cast<int>(written));
+        if (written <= 0) {
+            if (closing_ && count == 0)
+                continue; // fail() has just left a CONNECTION_CLOSE to be written
+            break;
+        }
+        const auto size = static_cast<std::size_t>(written);
+        if (train.segment_size == 0)
+            train.segment_size = size;
+        train.size += size;
+        // A train's packets have one size. Behind a short packet of stream data a full one may
+        // wait; equally sized datagrams go on.
+        if (size < train.segment_size || (size < mtu && !datagram) || over_)
+            break;
+    }
+    if (paced && train.size > 0)
+        ngtcp2_conn_update_pkt_tx_time(conn_, ts);
+    return train;
+}
+
+ngtcp2_ssize Connection::Impl::write_packet(ngtcp2_tstamp ts, MutableBytes place, bool& datagram)
+{
+    while (http3_ && !datagrams_.empty()) {
+        bool written = false;
+        const ngtcp2_ssize size = write_datagram(ts, place, written);
+        if (size != 0 || !written) {
+            datagram = written;
+            return size;
+        }
+    }
+
+    for (;;) {
+        Http3::Output out;
+        if (http3_ && ngtcp2_conn_get_max_data_left(conn_) > 0)
+            if (const int result = http3_->next_output(out); result < 0) {
+                fail_http3(result);
+                return 0;
+            }
+        static_assert(sizeof(nghttp3_vec) == sizeof(ngtcp2_vec));
+        const auto* parts = reinterpret_cast<const ngtcp2_vec*>(out.parts.data());
+        std::uint32_t flags = 0;
+        if (out.stream >= 0)
+            flags |= NGTCP2_WRITE_STREAM_FLAG_MORE;
+        if (out.fin)
+            flags |= NGTCP2_WRITE_STREAM_FLAG_FIN;
+
+        ngtcp2_ssize accepted = -1;
+        ngtcp2_pkt_info ecn{};
+        const ngtcp2_ssize size = ngtcp2_conn_writev_stream(
+            conn_, nullptr, &ecn, octets(place), place.size(), &accepted, flags, out.stream,
+            out.stream >= 0 ? parts : nullptr, out.stream >= 0 ? out.count : 0, ts);
+        if (size == NGTCP2_ERR_STREAM_DATA_BLOCKED) {
+            http3_->handle_output_blocked(out.stream);
+            continue;
+        }
+        if (size == NGTCP2_ERR_STREAM_SHUT_WR || size == NGTCP2_ERR_STREAM_NOT_FOUND) {
+            http3_->handle_send_stopped(out.stream);
+            continue;
+        }
+        if (out.stream >= 0 && accepted >= 0)
+            http3_->handle_output_sent(out.stream, static_cast<std::size_t>(accepted));
+        if (size != NGTCP2_ERR_WRITE_MORE)
+            return size;
+    }
+}
+
+ngtcp2_ssize Connection::Impl::write_datagram(ngtcp2_tstamp ts, MutableBytes place, bool& written)
+{
+    Datagram& next = datagrams_.front();
+    const std::array parts = {
+        ngtcp2_vec{octets(MutableBytes{next.prefix}), next.prefix_size},
+        ngtcp2_vec{octets(MutableBytes{next.payload}), next.payload.size()}};
+    int accepted = 0;
+    ngtcp2_pkt_info ecn{};
+    const ngtcp2_ssize size =
+        ngtcp2_conn_writev_datagram(conn_, nullptr, &ecn, octets(place), place.size(), &accepted,
+                                    NGTCP2_WRITE_DATAGRAM_FLAG_NONE, 0, parts.data(),
+                                    next.payload.empty() ? 1 : 2, ts); // it asserts on empty parts
+    const bool refused = size == NGTCP2_ERR_INVALID_ARGUMENT || size == NGTCP2_ERR_INVALID_STATE;
+    const bool outgrown =
+        next.prefix_size + next.payload.size() + datagram_overhead > place.size();
+    written = accepted != 0 || refused || outgrown;
+    if (refused || (outgrown && accepted == 0))
+        ++datagrams_dropped_; // queued for a carrier with larger packets
+    if (written) {
+        datagram_bytes_ -= next.payload.size();
+        datagrams_.pop_front();
+    }
+    return refused ? 0 : size;
+}
+
+ngtcp2_ssize Connection::Impl::write_close(ngtcp2_tstamp ts, MutableBytes place)
+{
+    closing_ = false;
+    over_ = true;
+    ngtcp2_pkt_info ecn{};
+    const ngtcp2_ssize size = ngtcp2_conn_write_connection_close(
+        conn_, nullptr, &ecn, octets(place), place.size(), &close_error_, ts);
+    return std::max<ngtcp2_ssize>(size, 0);
+}
+
+void Connection::Impl::fail_http3(int library_error)
+{
+    ngtcp2_ccerr_set_application_error(
+        &close_error_, nghttp3_err_infer_quic_app_error_code(library_error), nullptr, 0);
+    closing_ = true;
+    end(make_error_code(Error::protocol_violation), nghttp3_strerror(library_error));
+}
+
+void Connection::Impl::fail(int library_error)
+{
+    if (closing_ || over_)
+        return;
+    if (library_error == NGTCP2_ERR_CALLBACK_FAILURE && http3_error_ != 0) {
+        fail_http3(http3_error_);
+        return;
+    }
+    const char* detail = ngtcp2_strerror(library_error);
+    if (library_error == NGTCP2_ERR_DRAINING) {
+        const ngtcp2_ccerr* peer_error = ngtcp2_conn_get_ccerr(conn_);
+        const bool rejected = !server_ && peer_error->type == NGTCP2_CCERR_TYPE_TRANSPORT &&
+                              (peer_error->error_code & ~0xffU) == NGTCP2_CRYPTO_ERROR;
+        over_ = true;
+        end(make_error_code(rejected ? Error::rejected_by_peer : Error::closed_by_peer), detail);
+        return;
+    }
+    if (library_error == NGTCP2_ERR_DROP_CONN || library_error == NGTCP2_ERR_IDLE_CLOSE ||
+        library_error == NGTCP2_ERR_HANDSHAKE_TIMEOUT) {
+        over_ = true;
+        end(make_error_code(Error::timed_out), detail);
+        return;
+    }
+    if (library_error == NGTCP2_ERR_CRYPTO) {
+        ngtcp2_ccerr_set_tls_alert(&close_error_, ngtcp2_conn_get_tls_alert(conn_), nullptr, 0);
+        closing_ = true;
+        end(make_error_code(tls_owner_.wrong_peer ? Error::wrong_peer : Error::handshake_failed),
+            detail);
+        return;
+    }
+    ngtcp2_ccerr_set_liberr(&close_error_, library_error, nullptr, 0);
+    closing_ = true;
+    end(make_error_code(ngtcp2_err_is_fatal(library_error) != 0 ? Error::internal
+                                                                : Error::protocol_violation),
+        detail);
+}
+
+void Connection::Impl::end(ErrorCode reason, std::string detail)
+{
+    events_.push_back(Closed{reason, std::move(detail)});
+}
+
+void Connection::Impl::close(Instant, std::uint64_t code)
+{
+    if (closing_ || over_)
+        return;
+    if (conn_ == nullptr) {
+        over_ = true;
+    } else {
+        ngtcp2_ccerr_set_application_error(&close_error_, code, nullptr, 0);
+        closing_ = true;
+    }
+    end(make_error_code(Error::closed_locally), {});
+}
+
+std::optional<Event> Connection::Impl::poll_event()
+{
+    if (events_.empty())
+        return std::nullopt;
+    Event event = std::move(events_.front());
+    events_.pop_front();
+    return event;
+}
+
+Instant Connection::Impl::deadline() const
+{
+    if (conn_ == nullptr || over_)
+        return never;
+    if (closing_)
+        return Instant{}; // at once
+    const ngtcp2_tstamp expiry = ngtcp2_conn_get_expiry(conn_);
+    if (expiry >= static_cast<ngtcp2_tstamp>(std::numeric_limits<Duration::rep>::max()))
+        return never;
+    return Instant{Duration{static_cast<Duration::rep>(expiry)}};
+}
+
+Connection::Statistics Connection::Impl::statistics() const
+{
+    Statistics s;
+    s.datagrams_dropped = datagrams_dropped_ + (http3_ ? http3_->datagrams_dropped() : 0);
+    if (conn_ == nullptr)
+        return s;
+    ngtcp2_conn_info info;
+    ngtcp2_conn_get_conn_info(conn_, &info);
+    s.smoothed_rtt = Duration{static_cast<Duration::rep>(info.smoothed_rtt)};
+    s.latest_rtt = Duration{static_cast<Duration::rep>(info.latest_rtt)};
+    s.congestion_window = info.cwnd;
+    s.bytes_in_flight = info.bytes_in_flight;
+    return s;
+}
+
+bool Connection::Impl::send_datagram(StreamId id, Bytes payload, std::size_t mtu)
+{
+    Datagram datagram;
+    Writer prefix{datagram.prefix};
+    wire::write_varint(prefix, static_cast<std::uint64_t>(id) / 4);
+    wire::write_varint(prefix, 0);
+    datagram.prefix_size = prefix.size();
+    if (datagram.prefix_size + payload.size() + datagram_overhead > mtu) {
+        const bool sent = http3_->send_capsule(id, payload);
+        datagrams_dropped_ += sent ? 0 : 1;
+        return sent;
+    }
+    if (datagram_bytes_ + payload.size() > most_datagram_bytes) {
+        ++datagrams_dropped_;
+        return false;
+    }
+    datagram.payload.assign(payload.begin(), payload.end());
+    datagram_bytes_ += payload.size();
+    datagrams_.push_back(std::move(datagram));
+    return true;
+}
+
+} // namespace narrowlink::quic

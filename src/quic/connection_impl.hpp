@@ -1,0 +1,93 @@
+#pragma once
+
+#include "http3.hpp"
+#include "tls.hpp"
+
+#include "narrowlink/quic/connection.hpp"
+
+#include <array>
+#include <deque>
+
+#include <ngtcp2/ngtcp2.h>
+
+namespace narrowlink::quic {
+
+/// The QUIC half of a connection: packets, timers, keys, and the calls of ngtcp2.
+class Connection::Impl {
+public:
+    Impl(bool server, const Config&, Peer, Instant now, Random&);
+    ~Impl();
+    Impl(const Impl&) = delete;
+    Impl& operator=(const Impl&) = delete;
+
+    Result<> start_client(Instant now);
+    void handle_packets(Instant now, Bytes train, std::size_t segment_size);
+    void handle_timeout(Instant now);
+    Transmit poll_transmit(Instant now, MutableBytes block, std::size_t mtu, bool paced);
+    std::optional<Event> poll_event();
+    [[nodiscard]] Instant deadline() const;
+    [[nodiscard]] Statistics statistics() const;
+    bool send_datagram(StreamId, Bytes payload, std::size_t mtu);
+    void close(Instant now, std::uint64_t code);
+
+    [[nodiscard]] bool is_connected() const { return http3_ != nullptr && !over_ && !closing_; }
+
+    [[nodiscard]] bool is_closed() const { return over_; }
+
+    [[nodiscard]] Instant last_authentic() const { return last_authentic_; }
+
+    /// Null before the handshake is complete.
+    Http3* http3() { return over_ ? nullptr : http3_.get(); }
+
+private:
+    struct Datagram {
+        std::array<std::byte, 9> prefix; ///< quarter stream ID and context ID
+        std::size_t prefix_size;
+        std::vector<std::byte> payload;
+    };
+
+    static constexpr std::size_t most_datagram_bytes = 1'024 * 1'024;
+    static constexpr std::size_t connection_id_size = 8; ///< as long as a probe's id
+
+    static ngtcp2_callbacks callbacks(bool server);
+    static Impl& of(void* user) { return *static_cast<Impl*>(user); }
+
+    [[nodiscard]] ngtcp2_settings settings(Instant now) const;
+    [[nodiscard]] ngtcp2_transport_params transport_params() const;
+    [[nodiscard]] ngtcp2_path path();
+    ngtcp2_cid new_cid();
+    ngtcp2_tstamp timestamp(Instant now);
+    Result<> accept(Instant now, Bytes packet);
+    Result<> attach_tls(TlsSession::Role);
+    int start_http3();
+    void handle_packet(Instant now, Bytes packet);
+    ngtcp2_ssize write_packet(ngtcp2_tstamp, MutableBytes place, bool& datagram);
+    ngtcp2_ssize write_datagram(ngtcp2_tstamp, MutableBytes place, bool& written);
+    ngtcp2_ssize write_close(ngtcp2_tstamp, MutableBytes place);
+    void fail(int library_error);
+    void fail_http3(int library_error);
+    void end(ErrorCode reason, std::string detail);
+    int http3_result(int result);
+
+    bool server_;
+    Config config_;
+    Peer peer_;
+    Random* random_;
+    BufferPool pool_{0, 65'536, 32};
+    TlsSession::Owner tls_owner_;
+    std::unique_ptr<TlsSession> tls_;
+    ngtcp2_conn* conn_ = nullptr;
+    std::unique_ptr<Http3> http3_;
+    int http3_error_ = 0; ///< what nghttp3 said inside a callback of ngtcp2
+    std::deque<Event> events_;
+    std::deque<Datagram> datagrams_; ///< to be sent
+    std::size_t datagram_bytes_ = 0;
+    std::uint64_t datagrams_dropped_ = 0;
+    ngtcp2_tstamp latest_ = 0; ///< ngtcp2 aborts when time goes back
+    Instant last_authentic_;
+    bool closing_ = false; ///< a CONNECTION_CLOSE packet is still to be written
+    bool over_ = false;
+    ngtcp2_ccerr close_error_{};
+};
+
+} // namespace narrowlink::quic

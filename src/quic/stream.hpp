@@ -1,0 +1,48 @@
+#pragma once
+
+#include "narrowlink/base/byte_queue.hpp"
+#include "narrowlink/quic/request.hpp"
+#include "narrowlink/wire/capsule.hpp"
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace narrowlink::quic {
+
+/// The fields of a request or response while they arrive.
+struct Fields {
+    std::string method, protocol, scheme, authority, path, status, proxy_status;
+};
+
+/// One request's stream, on either end.
+struct Stream {
+    static constexpr std::size_t most_datagrams = 1'024;
+    static constexpr std::size_t most_datagram_bytes = 1'024 * 1'024;
+
+    Stream(StreamId stream_id, BufferPool& pool) : id{stream_id}, send{pool}, receive{pool} {}
+
+    StreamId id;
+    Request::Kind kind = Request::Kind::tcp;
+    ByteQueue send;    ///< kept until acknowledged; ngtcp2 does not copy
+    ByteQueue receive; ///< until the owner consumes it
+    Fields fields;
+    wire::CapsuleReader capsules;
+    std::deque<std::vector<std::byte>> datagrams; ///< received UDP payloads
+    std::size_t datagram_bytes = 0;
+
+    std::size_t quota = 0; ///< bytes it may still send in this round, see Http3::next_round
+    bool exhausted = false;     ///< waits for the next round
+    bool answered = false;      ///< headers went out (agent) or came in (client)
+    bool send_ended = false;    ///< shutdown_send() was called
+    bool send_stopped = false;  ///< the peer wants no more
+    bool receive_ended = false; ///< END_STREAM has come
+    bool reset = false;         ///< told to the owner, or by the owner
+    bool closed = false;        ///< QUIC has forgotten the stream
+    bool released = false;      ///< the owner has forgotten the stream
+    bool readable_told = false; ///< a Readable event is queued
+    bool wants_writable = false;
+};
+
+} // namespace narrowlink::quic
