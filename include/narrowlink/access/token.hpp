@@ -1,9 +1,14 @@
 #pragma once
 
+#include "narrowlink/access/jws.hpp"
 #include "narrowlink/access/policy.hpp"
+#include "narrowlink/base/random.hpp"
 #include "narrowlink/base/result.hpp"
 #include "narrowlink/base/time.hpp"
 
+#include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -13,22 +18,25 @@ namespace narrowlink::access {
 
 /// Why a token is refused. Each has a sentence with the remedy.
 enum class TokenError {
-    malformed = 1,     ///< not a JWT, or claims missing or of the wrong type
-    wrong_signature,   ///< signed with another gateway's secret
-    expired,           ///< `exp` has passed
-    revoked,           ///< its id is on the revocation list
-    wrong_kind,        ///< e.g. a policy token where a client token is wanted
-    policy_missing,    ///< a client token names a policy that was not presented
+    malformed = 1,   ///< not a JWT, or claims missing or of the wrong type
+    wrong_signature, ///< signed with another gateway's secret
+    expired,         ///< `exp` has passed
+    revoked,         ///< its id is on the revocation list
+    wrong_kind,      ///< e.g. a policy token where a client token is wanted
+    policy_missing,  ///< a client token names a policy that was not presented
 };
 
 ErrorCode make_error_code(TokenError) noexcept;
 
-/// The gateway's HS256 key (RFC 7518 §3.2).
-using Secret = std::vector<std::byte>;
+enum class TokenKind { agent, client, policy };
+
+/// The `kind` claim: "agent", "client" or "policy".
+std::string_view to_string(TokenKind);
+std::optional<TokenKind> parse_token_kind(std::string_view text);
 
 /// The claims that every token has.
 struct Claims {
-    std::string id;   ///< `jti`, 16 hexadecimal digits
+    std::string id;   ///< `jti`, 16 hexadecimal digits in lower case
     std::string user; ///< `uid`: the user space; clients see only agents of their own
     std::string name;
     UnixTime expires;
@@ -59,42 +67,34 @@ struct PolicyToken {
 using Token = std::variant<AgentToken, ClientToken, PolicyToken>;
 
 const Claims& claims_of(const Token&);
+TokenKind kind_of(const Token&);
 
-/// "agent", "client" or "policy": the `kind` claim.
-std::string_view kind_of(const Token&);
+std::string make_token_id(Random&);
+
+/// What a user, an agent, a client or a policy may be called: 1 to 64 letters, digits and
+/// `. _ - @ +`, the first a letter or a digit, and not "Any", which means every agent in a rule.
+/// Issuers check this before they sign; verify() refuses anything else as malformed.
+bool is_valid_name(std::string_view name);
+
+inline constexpr std::size_t max_policies = 64;
 
 /// Signs as a compact JWT: header.claims.signature, HS256 (RFC 7519, RFC 7515).
+///
+/// Requires: what verify() checks; at most max_jws_size as text.
 std::string sign(const Token&, const Secret&);
 
-/// Verifies signature (constant time), shape and expiry; the header must be exactly HS256 (RFC 8725 §3.1).
+/// Verifies signature (constant time), shape and expiry. Claims that we do not know are ignored
+/// (RFC 7519 §4).
 /// Errors: TokenError. Revocation is the caller's question.
 Result<Token> verify(std::string_view jwt, const Secret&, UnixTime now);
 
-/// Everything a node needs to find and trust a gateway, as one word: `nl1.` and base64url of JSON with a checksum.
-struct JoinString {
-    std::string gateway;            ///< URL: `wss://host:port/path` or `ws://…`
-    std::string pin;                ///< base64url crypto::Pin of a self-signed gateway certificate, or empty
-    std::vector<std::string> tokens; ///< the node's token, then policy tokens
-
-    bool operator==(const JoinString&) const = default;
-};
-
-enum class JoinStringError {
-    not_a_join_string = 1, ///< does not begin with `nl1.`
-    damaged,               ///< cut or altered on the way
-};
-
-ErrorCode make_error_code(JoinStringError) noexcept;
-
-std::string format(const JoinString&);
-Result<JoinString> parse_join_string(std::string_view text);
+/// The policies under which a client works: those of `presented`, all verified and not revoked,
+/// that its token names and that are of its own user. Others are ignored.
+/// Errors: TokenError::policy_missing.
+Result<PolicySet> effective_policies(const ClientToken&, std::span<const PolicyToken> presented);
 
 } // namespace narrowlink::access
 
 template <>
 struct boost::system::is_error_code_enum<narrowlink::access::TokenError> : std::true_type {
-};
-
-template <>
-struct boost::system::is_error_code_enum<narrowlink::access::JoinStringError> : std::true_type {
 };

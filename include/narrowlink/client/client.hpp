@@ -1,0 +1,42 @@
+#pragma once
+
+#include "narrowlink/base/failure.hpp"
+#include "narrowlink/drive/relay_node.hpp"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace narrowlink::client {
+
+struct Settings {
+    drive::RelayNode::Config node;
+    std::shared_ptr<const quic::Credentials> credentials;
+    path::Pair::Config pair;
+    Duration connect_timeout = std::chrono::seconds{20}; ///< from a command to an open stream
+    Duration udp_idle_timeout = std::chrono::minutes{2};
+};
+
+/// What to forward: connections to `local` go to `target`, as the agent sees it.
+struct Forward {
+    SocketAddress local; ///< port 0: any free one
+    HostPort target;
+    bool udp = false;
+};
+
+/// The commands. Each runs until it is done or cancelled, and throws Failure.
+/// `random` must outlive them.
+net::awaitable<std::vector<control::Agent>> list_agents(Settings settings, Random& random);
+
+/// Connects to the gateway once, to see that it takes the token. Returns the client's name.
+net::awaitable<std::string> check_gateway(Settings settings, Random& random);
+
+/// Joins stdin and stdout with a target, like netcat.
+net::awaitable<void> connect(Settings settings, std::string agent, HostPort target, bool udp,
+                             Random& random);
+
+net::awaitable<void> forward(Settings settings, std::string agent, std::vector<Forward> forwards,
+                             Random& random);
+
+} // namespace narrowlink::client

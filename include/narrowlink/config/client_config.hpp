@@ -1,0 +1,32 @@
+#pragma once
+
+#include "narrowlink/base/time.hpp"
+#include "narrowlink/config/endpoint.hpp"
+#include "narrowlink/config/log_config.hpp"
+#include "narrowlink/config/problem.hpp"
+
+#include <cstddef>
+#include <filesystem>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+
+namespace narrowlink::config {
+
+struct ClientConfig {
+    Membership membership; ///< `join` or `endpoints`
+    std::optional<Located<std::filesystem::path>> state;
+    Duration connect_timeout = std::chrono::seconds{10}; ///< for reaching the gateway and the agent
+    LogConfig log;
+
+    bool operator==(const ClientConfig&) const = default;
+};
+
+/// `file` is named in problems, and relative paths start at its folder. No file is opened.
+Outcome<ClientConfig> load_client_config(std::string_view text, std::string file);
+
+/// Every key that a file may have; see gateway_config_keys().
+std::set<std::string> client_config_keys();
+
+} // namespace narrowlink::config

@@ -1,0 +1,231 @@
+#pragma once
+
+#include "narrowlink/access/policy.hpp"
+#include "narrowlink/access/token.hpp"
+#include "narrowlink/base/result.hpp"
+#include "narrowlink/crypto/identity.hpp"
+#include "narrowlink/wire/pair.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace narrowlink::control {
+
+/// The control messages; docs/protocol.md §4 has their JSON. Each is one text WebSocket message.
+
+inline constexpr std::size_t max_message_size = 64 * 1024;
+inline constexpr std::size_t max_name_size = 64;      ///< of names, features, software; UTF-8 bytes
+inline constexpr std::size_t max_sentence_size = 512; ///< of `message` members
+inline constexpr std::size_t max_features = 32;
+inline constexpr std::size_t max_policies = access::max_policies;
+inline constexpr std::size_t max_agents_per_message = 50;
+
+/// Versions of this protocol that this code speaks.
+inline constexpr std::uint32_t oldest_version = 1;
+inline constexpr std::uint32_t newest_version = 1;
+
+/// Which of the two nodes of a gateway; its token says so.
+enum class Role { agent, client };
+
+std::string_view to_string(Role);
+
+/// Names one process of a node: random, made when it starts. A peer sees from it that the process
+/// it knew, with its QUIC connections, is gone.
+using InstanceId = wire::RandomId<struct InstanceTag>;
+
+/// node → gateway, first.
+struct Hello {
+    std::uint32_t version_min = oldest_version;
+    std::uint32_t version_max = newest_version;
+    std::vector<std::string> features;
+    crypto::Pin key; ///< of the node's QUIC certificate
+    InstanceId instance;
+    std::string software;
+    std::vector<std::string> policies; ///< policy tokens; clients only
+
+    bool operator==(const Hello&) const = default;
+};
+
+/// gateway → node: the hello is accepted.
+struct Welcome {
+    std::uint32_t version = newest_version;
+    std::vector<std::string> features; ///< those that both ends have
+    std::string session;               ///< for logs; a node does not interpret it
+    std::string name;
+    std::string user;
+
+    bool operator==(const Welcome&) const = default;
+};
+
+/// Both ways; answered by Pong with the same id.
+struct Ping {
+    std::uint64_t id = 0;
+
+    bool operator==(const Ping&) const = default;
+};
+
+struct Pong {
+    std::uint64_t id = 0;
+
+    bool operator==(const Pong&) const = default;
+};
+
+/// client → gateway: which agents are there?
+struct List {
+    std::uint64_t id = 0;
+
+    bool operator==(const List&) const = default;
+};
+
+struct Agent {
+    std::string name;
+    InstanceId instance;
+    crypto::Pin key;
+    std::string software;
+    std::uint64_t connected_seconds = 0;
+    std::optional<std::string> address; ///< where the gateway sees it
+
+    bool operator==(const Agent&) const = default;
+};
+
+/// gateway → client: the answer to List, in one or more parts; `more` on all but the last.
+struct Agents {
+    std::uint64_t id = 0;
+    std::vector<Agent> agents;
+    bool more = false;
+
+    bool operator==(const Agents&) const = default;
+};
+
+/// client → gateway: introduce me to this agent.
+struct Introduce {
+    std::uint64_t id = 0;
+    std::string agent;
+    wire::PairId pair;
+    bool resume = false; ///< the pair has existed: wait for the agent instead of refusing
+
+    bool operator==(const Introduce&) const = default;
+};
+
+/// gateway → client: the pair's carrier is up. Again, with a new handle, whenever it is up again.
+struct Introduced {
+    wire::PairId pair;
+    wire::PairHandle handle{};
+    std::string agent;
+    crypto::Pin key;     ///< the agent's
+    InstanceId instance; ///< the agent's
+
+    bool operator==(const Introduced&) const = default;
+};
+
+/// gateway → agent: the same for the other end, with what the client may reach.
+struct Introduction {
+    wire::PairId pair;
+    wire::PairHandle handle{};
+    std::string client;
+    std::string user;
+    crypto::Pin key;     ///< the client's
+    InstanceId instance; ///< the client's
+    std::vector<access::Policy> policies;
+
+    bool operator==(const Introduction&) const = default;
+};
+
+enum class RefusalReason {
+    no_such_agent, ///< unknown, not connected or not visible: the client is not told which
+    limit,         ///< the client has too many pairs
+    other,         ///< a reason this version does not know
+};
+
+std::string_view to_string(RefusalReason);
+
+/// gateway → client: the answer to an Introduce that led to nothing.
+struct Refused {
+    std::uint64_t id = 0;
+    RefusalReason reason = RefusalReason::other;
+    std::string message;
+
+    bool operator==(const Refused&) const = default;
+};
+
+/// What these three name is a pair. An agent needs the client's key as well, because two clients
+/// may have chosen the same PairId: between gateway and agent `client_key` is always there,
+/// between gateway and client never.
+///
+/// gateway → node: the other end's session is gone; the carrier is down until the pair is
+/// introduced again.
+struct Interrupted {
+    wire::PairId pair;
+    std::optional<crypto::Pin> client_key;
+
+    bool operator==(const Interrupted&) const = default;
+};
+
+/// node → gateway: this end has ended the pair.
+struct Release {
+    wire::PairId pair;
+    std::optional<crypto::Pin> client_key;
+
+    bool operator==(const Release&) const = default;
+};
+
+/// gateway → node: the other end, or the gateway, has ended the pair.
+struct Released {
+    wire::PairId pair;
+    std::optional<crypto::Pin> client_key;
+
+    bool operator==(const Released&) const = default;
+};
+
+enum class ClosingReason {
+    replaced,       ///< a newer session of the same agent took its place
+    revoked,        ///< the node's token was revoked
+    expired,        ///< the node's token has expired
+    unauthorized,   ///< a policy token of the hello was not accepted
+    shutdown,       ///< the gateway stops or restarts
+    protocol_error, ///< the node broke the protocol
+    version,        ///< no version in common
+    limit,          ///< the gateway has no room for this node
+    silence,        ///< the node was not heard for too long
+    other,          ///< a reason this version does not know
+};
+
+std::string_view to_string(ClosingReason);
+
+/// Can the same node with the same token be accepted later without a person doing something?
+bool may_retry(ClosingReason);
+
+/// gateway → node, last; the WebSocket is closed after it.
+struct Closing {
+    ClosingReason reason = ClosingReason::other;
+    std::string message;
+
+    bool operator==(const Closing&) const = default;
+};
+
+/// A message of a type that this version does not know; it is ignored.
+struct Unknown {
+    std::string type;
+
+    bool operator==(const Unknown&) const = default;
+};
+
+using Message =
+    std::variant<Hello, Welcome, Ping, Pong, List, Agents, Introduce, Introduced, Introduction,
+                 Refused, Interrupted, Release, Released, Closing, Unknown>;
+
+/// A name that messages can carry: 1 to max_name_size bytes of UTF-8 without control characters.
+bool is_valid_name(std::string_view name);
+
+/// Sentences are cut to max_sentence_size, at a character; their control characters become `?`.
+std::string format(const Message&);
+
+/// Members that this version does not know are ignored, unknown types become Unknown.
+/// Errors: control::Error.
+Result<Message> parse(std::string_view text);
+
+} // namespace narrowlink::control

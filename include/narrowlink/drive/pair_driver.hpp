@@ -1,0 +1,74 @@
+#pragma once
+
+#include "narrowlink/io/event.hpp"
+#include "narrowlink/path/pair.hpp"
+
+#include <functional>
+#include <unordered_map>
+
+namespace narrowlink::drive {
+
+class Stream;
+
+/// Runs one pair: its timers and its events. Packets are moved by whoever drives a carrier, see
+/// RelayNode; after anything that may have changed the pair, it calls settle().
+///
+/// Single-threaded. run() must have ended, and every Stream be gone, before the driver goes away.
+class PairDriver {
+public:
+    /// What the owner is told. Called from settle(); must not destroy the driver.
+    class Owner {
+    public:
+        virtual ~Owner() = default;
+        virtual void handle_connected() {}
+        /// An agent answers by making a Stream for it.
+        virtual void handle_request(quic::StreamId, const quic::Request&) {}
+        virtual void handle_path_changed(std::optional<path::CarrierKind>) {}
+        virtual void handle_streams_available() {}
+        virtual void handle_closed(const quic::Closed&) = 0;
+    };
+
+    /// `wake_carriers` is called when there may be packets to send.
+    PairDriver(net::any_io_executor executor, path::Pair pair, Owner& owner,
+               std::function<void()> wake_carriers);
+    PairDriver(const PairDriver&) = delete;
+    PairDriver& operator=(const PairDriver&) = delete;
+
+    path::Pair& pair() { return pair_; }
+
+    quic::Connection& connection() { return pair_.connection(); }
+
+    [[nodiscard]] bool is_closed() const { return closed_; }
+
+    /// A number for a new carrier.
+    path::CarrierId next_carrier() { return path::CarrierId{++last_carrier_}; }
+
+    /// Tells the events that have come up and adjusts the timer; for who drives a carrier.
+    void drain_events();
+
+    /// The same, and wakes the carriers: for everybody else.
+    void settle();
+
+    /// The timers. Ends when the pair is over; until then only by cancellation.
+    net::awaitable<void> run();
+
+private:
+    friend class Stream;
+
+    void tell(const path::Event&);
+    void tell(const quic::Event&);
+
+    net::any_io_executor executor_;
+    path::Pair pair_;
+    Owner* owner_;
+    std::function<void()> wake_carriers_;
+    std::unordered_map<std::int64_t, Stream*> streams_;
+    io::Event timer_changed_;
+    Instant armed_until_ = never;
+    Instant quiet_until_{}; ///< a timer that only a blocked carrier can satisfy must not spin
+    std::uint32_t last_carrier_ = 0;
+    bool closed_ = false;
+    bool telling_ = false;
+};
+
+} // namespace narrowlink::drive

@@ -1,0 +1,160 @@
+#include "client_node.hpp"
+
+#include "narrowlink/io/clock.hpp"
+#include "narrowlink/io/log.hpp"
+
+#include <utility>
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/system/system_error.hpp>
+
+namespace narrowlink::client {
+namespace {
+
+/// How long a closing pair and its release get to reach the gateway.
+constexpr Duration farewell = std::chrono::milliseconds{50};
+
+/// Ends the session's loop when the command has ended: `&&` stops at the first failure only.
+struct CommandEnded {};
+
+} // namespace
+
+ClientNode::ClientNode(net::any_io_executor executor, Settings settings, Random& random)
+    : executor_{executor}
+    , settings_{std::move(settings)}
+    , random_{&random}
+    , node_{executor, settings_.node, *this, random}
+    , changed_{executor}
+{
+}
+
+AgentLink& ClientNode::link_to(const std::string& agent)
+{
+    return link_.emplace(executor_, agent, settings_, node_, *random_);
+}
+
+net::awaitable<void> ClientNode::run(net::awaitable<void> command)
+{
+    std::exception_ptr failure;
+    try {
+        auto both = run_both(std::move(command));
+        co_await std::move(both);
+    } catch (const CommandEnded&) {
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    co_await net::this_coro::reset_cancellation_state(net::disable_cancellation());
+    if (link_) {
+        auto joining = link_->join();
+        co_await std::move(joining);
+    }
+    if (failure)
+        std::rethrow_exception(failure);
+}
+
+net::awaitable<void> ClientNode::run_both(net::awaitable<void> command)
+{
+    using namespace net::experimental::awaitable_operators;
+    auto session = run_node();
+    auto work = run_then_close(std::move(command));
+    co_await (std::move(session) && std::move(work));
+}
+
+net::awaitable<void> ClientNode::run_then_close(net::awaitable<void> command)
+{
+    std::exception_ptr failure;
+    try {
+        co_await std::move(command);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    co_await net::this_coro::reset_cancellation_state(net::disable_cancellation());
+    if (link_ && node_.session() != nullptr) {
+        link_->close();
+        net::steady_timer timer{executor_, farewell};
+        co_await timer.async_wait(net::use_awaitable);
+    }
+    if (failure)
+        std::rethrow_exception(failure);
+    throw CommandEnded{};
+}
+
+net::awaitable<void> ClientNode::run_node()
+{
+    std::optional<Failure> failure;
+    try {
+        auto running = node_.run();
+        co_await std::move(running);
+    } catch (const io::WebError& error) {
+        failure.emplace(error.failure() == io::WebFailure::unauthorized
+                            ? ExitCode::token_refused
+                            : ExitCode::gateway_unavailable,
+                        error.what());
+    } catch (const drive::SessionRefused& error) {
+        failure.emplace(ExitCode::token_refused, error.what());
+    }
+    if (failure)
+        throw *failure;
+}
+
+void ClientNode::handle_session(const control::NodeSession::Established& session)
+{
+    established_ = session;
+    io::log_event(LogLevel::debug, "gateway_connected", "client", session.name, "user",
+                  session.user, "session", session.session);
+    if (link_)
+        link_->handle_session();
+    changed_.tell();
+}
+
+void ClientNode::handle_session_lost(const std::string& sentence, Duration wait)
+{
+    established_.reset();
+    io::log_event(LogLevel::warning, "gateway_lost", "reason", sentence, "retry_in", wait);
+    if (link_)
+        link_->handle_session_lost(sentence);
+    changed_.tell();
+}
+
+void ClientNode::handle_session_event(const control::NodeSession::Event& event)
+{
+    if (const auto* list = std::get_if<control::NodeSession::AgentList>(&event)) {
+        list_ = *list;
+        changed_.tell();
+        return;
+    }
+    if (!link_)
+        return;
+    if (const auto* introduced = std::get_if<control::Introduced>(&event))
+        link_->handle_introduced(*introduced);
+    else if (const auto* refused = std::get_if<control::Refused>(&event))
+        link_->handle_refused(*refused);
+    else if (const auto* interrupted = std::get_if<control::Interrupted>(&event))
+        link_->handle_interrupted(interrupted->pair);
+    else if (const auto* released = std::get_if<control::Released>(&event))
+        link_->handle_released(released->pair);
+}
+
+net::awaitable<control::NodeSession::Established> ClientNode::established(Instant deadline)
+{
+    while (!established_) {
+        auto waiting = changed_.wait_until(deadline);
+        co_await std::move(waiting);
+    }
+    co_return *established_;
+}
+
+net::awaitable<std::vector<control::Agent>> ClientNode::list(Instant deadline)
+{
+    auto waiting = established(deadline);
+    co_await std::move(waiting);
+    node_.session()->list(io::now(), 1);
+    node_.wake();
+    while (!list_) {
+        auto answer = changed_.wait_until(deadline);
+        co_await std::move(answer);
+    }
+    co_return std::move(list_->agents);
+}
+
+} // namespace narrowlink::client

@@ -1,0 +1,176 @@
+#include "overloaded.hpp"
+#include "words.hpp"
+
+#include <utility>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+namespace narrowlink::control {
+namespace {
+
+namespace json = boost::json;
+
+json::string text(std::string_view value)
+{
+    return json::string{value.data(), value.size()};
+}
+
+json::array texts(const std::vector<std::string>& values)
+{
+    json::array array;
+    array.reserve(values.size());
+    for (const std::string& value : values)
+        array.emplace_back(text(value));
+    return array;
+}
+
+json::object typed(std::string_view type)
+{
+    json::object object;
+    object.reserve(8);
+    object["type"] = text(type);
+    return object;
+}
+
+template <class PairMessage>
+json::object pair_message(std::string_view type, const PairMessage& message)
+{
+    json::object object = typed(type);
+    object["pair"] = text(to_string(message.pair));
+    if (message.client_key)
+        object["client_key"] = text(to_string(*message.client_key));
+    return object;
+}
+
+json::object to_object(const Hello& m)
+{
+    json::object object = typed("hello");
+    object["version_min"] = m.version_min;
+    object["version_max"] = m.version_max;
+    object["features"] = texts(m.features);
+    object["key"] = text(to_string(m.key));
+    object["instance"] = text(to_string(m.instance));
+    object["software"] = text(m.software);
+    if (!m.policies.empty())
+        object["policies"] = texts(m.policies);
+    return object;
+}
+
+json::object to_object(const Welcome& m)
+{
+    json::object object = typed("welcome");
+    object["version"] = m.version;
+    object["features"] = texts(m.features);
+    object["session"] = text(m.session);
+    object["name"] = text(m.name);
+    object["user"] = text(m.user);
+    return object;
+}
+
+json::object with_id(std::string_view type, std::uint64_t id)
+{
+    json::object object = typed(type);
+    object["id"] = id;
+    return object;
+}
+
+json::object to_object(const Agent& m)
+{
+    json::object object;
+    object["name"] = text(m.name);
+    object["instance"] = text(to_string(m.instance));
+    object["key"] = text(to_string(m.key));
+    object["software"] = text(m.software);
+    object["connected_seconds"] = m.connected_seconds;
+    if (m.address)
+        object["address"] = text(*m.address);
+    return object;
+}
+
+json::object to_object(const Agents& m)
+{
+    json::object object = with_id("agents", m.id);
+    json::array agents;
+    agents.reserve(m.agents.size());
+    for (const Agent& agent : m.agents)
+        agents.emplace_back(to_object(agent));
+    object["agents"] = std::move(agents);
+    if (m.more)
+        object["more"] = true;
+    return object;
+}
+
+json::object to_object(const Introduce& m)
+{
+    json::object object = with_id("introduce", m.id);
+    object["agent"] = text(m.agent);
+    object["pair"] = text(to_string(m.pair));
+    if (m.resume)
+        object["resume"] = true;
+    return object;
+}
+
+json::object to_object(const Introduced& m)
+{
+    json::object object = typed("introduced");
+    object["pair"] = text(to_string(m.pair));
+    object["handle"] = static_cast<std::uint32_t>(m.handle);
+    object["agent"] = text(m.agent);
+    object["key"] = text(to_string(m.key));
+    object["instance"] = text(to_string(m.instance));
+    return object;
+}
+
+json::object to_object(const Introduction& m)
+{
+    json::object object = typed("introduction");
+    object["pair"] = text(to_string(m.pair));
+    object["handle"] = static_cast<std::uint32_t>(m.handle);
+    object["client"] = text(m.client);
+    object["user"] = text(m.user);
+    object["key"] = text(to_string(m.key));
+    object["instance"] = text(to_string(m.instance));
+    json::array policies;
+    for (const access::Policy& policy : m.policies)
+        policies.emplace_back(access::to_json(policy));
+    object["policies"] = std::move(policies);
+    return object;
+}
+
+json::object to_object(const Refused& m)
+{
+    json::object object = with_id("refused", m.id);
+    object["reason"] = text(to_string(m.reason));
+    object["message"] = text(readable_sentence(m.message));
+    return object;
+}
+
+json::object to_object(const Closing& m)
+{
+    json::object object = typed("closing");
+    object["reason"] = text(to_string(m.reason));
+    object["message"] = text(readable_sentence(m.message));
+    return object;
+}
+
+} // namespace
+
+std::string format(const Message& message)
+{
+    return json::serialize(std::visit(
+        Overloaded{
+            [](const Ping& m) { return with_id("ping", m.id); },
+            [](const Pong& m) { return with_id("pong", m.id); },
+            [](const List& m) { return with_id("list", m.id); },
+            [](const Interrupted& m) { return pair_message("interrupted", m); },
+            [](const Release& m) { return pair_message("release", m); },
+            [](const Released& m) { return pair_message("released", m); },
+            [](const Unknown& m) { return typed(m.type); },
+            [](const auto& m) { return to_object(m); },
+        },
+        message));
+}
+
+} // namespace narrowlink::control

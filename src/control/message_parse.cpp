@@ -1,0 +1,360 @@
+// Theory of operation
+//
+// Goal: a value for every message that docs/protocol.md allows, an error for the rest, and bounded
+// work and memory for both.
+//
+// Data flow: the size is checked first; Boost.JSON parses with a depth limit and refuses text that
+// is not UTF-8; then Members reads each member once, remembers whether anything was wrong, and the
+// answer is looked at once, at the end. Members that nobody reads are ignored, so that a later
+// version can add some.
+//
+// Limits: max_message_size and max_json_depth bound the parser; max_… of message.hpp the members.
+
+#include "words.hpp"
+
+#include "narrowlink/control/error.hpp"
+
+#include <limits>
+#include <utility>
+
+#include <boost/json/array.hpp>
+#include <boost/json/monotonic_resource.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+
+namespace narrowlink::control {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::size_t max_json_depth = 8;
+constexpr std::uint64_t max_integer = (std::uint64_t{1} << 53) - 1; // RFC 7493 §2.2
+
+/// Reads the members of one JSON object; after the first wrong one ok() is false.
+class Members {
+public:
+    explicit Members(const json::object& object) : object_{&object} {}
+
+    [[nodiscard]] bool ok() const { return ok_; }
+
+    std::uint64_t integer(std::string_view name, std::uint64_t most = max_integer)
+    {
+        const json::value* value = require(name);
+        std::uint64_t integer = 0;
+        if (value && value->is_int64() && value->get_int64() >= 0)
+            integer = static_cast<std::uint64_t>(value->get_int64());
+        else if (value && value->is_uint64())
+            integer = value->get_uint64();
+        else
+            ok_ = false;
+        ok_ = ok_ && integer <= most;
+        return integer;
+    }
+
+    std::uint32_t u32(std::string_view name)
+    {
+        return static_cast<std::uint32_t>(integer(name, std::numeric_limits<std::uint32_t>::max()));
+    }
+
+    /// False when it is absent.
+    bool flag(std::string_view name)
+    {
+        const json::value* value = object_->if_contains(name);
+        if (!value)
+            return false;
+        ok_ = ok_ && value->is_bool();
+        return value->is_bool() && value->get_bool();
+    }
+
+    std::string text(std::string_view name, std::size_t most)
+    {
+        return text(require(name), most);
+    }
+
+    /// As is_valid_name() wants it.
+    std::string name(std::string_view name)
+    {
+        std::string value = text(name, max_name_size);
+        ok_ = ok_ && is_valid_name(value);
+        return value;
+    }
+
+    std::optional<std::string> optional_name(std::string_view member)
+    {
+        if (!object_->if_contains(member))
+            return std::nullopt;
+        return name(member);
+    }
+
+    /// Made fit to be shown rather than refused: it says why something else went wrong.
+    std::string sentence(std::string_view name)
+    {
+        return readable_sentence(text(name, max_message_size));
+    }
+
+    struct ListLimits {
+        std::size_t count;
+        std::size_t size; ///< of one text
+    };
+
+    std::vector<std::string> texts(std::string_view name, ListLimits limits)
+    {
+        std::vector<std::string> values;
+        for (const json::value& element : array(require(name), limits.count)) {
+            values.push_back(text(&element, limits.size));
+            ok_ = ok_ && !values.back().empty();
+        }
+        return values;
+    }
+
+    std::vector<std::string> optional_texts(std::string_view name, ListLimits limits)
+    {
+        if (!object_->if_contains(name))
+            return {};
+        return texts(name, limits);
+    }
+
+    const json::array& array(std::string_view name, std::size_t most)
+    {
+        return array(require(name), most);
+    }
+
+    template <class Id>
+    Id id(std::string_view name)
+    {
+        return read<Id>(require(name));
+    }
+
+    std::optional<crypto::Pin> optional_pin(std::string_view name)
+    {
+        const json::value* value = object_->if_contains(name);
+        if (!value)
+            return std::nullopt;
+        return read<crypto::Pin>(value);
+    }
+
+    void fail() { ok_ = false; }
+
+private:
+    const json::value* require(std::string_view name)
+    {
+        const json::value* value = object_->if_contains(name);
+        ok_ = ok_ && value;
+        return value;
+    }
+
+    std::string text(const json::value* value, std::size_t most)
+    {
+        if (!value || !value->is_string() || value->get_string().size() > most) {
+            ok_ = false;
+            return {};
+        }
+        return {value->get_string().data(), value->get_string().size()};
+    }
+
+    const json::array& array(const json::value* value, std::size_t most)
+    {
+        static const json::array nothing;
+        if (!value || !value->is_array() || value->get_array().size() > most) {
+            ok_ = false;
+            return nothing;
+        }
+        return value->get_array();
+    }
+
+    /// A pin or an id, by its text form.
+    template <class Value>
+    Value read(const json::value* value)
+    {
+        constexpr std::size_t longest_text_form = 64;
+        const auto parsed = Value::parse(text(value, longest_text_form));
+        ok_ = ok_ && parsed;
+        return parsed.value_or(Value{});
+    }
+
+    const json::object* object_;
+    bool ok_ = true;
+};
+
+constexpr Members::ListLimits feature_limits{max_features, max_name_size};
+constexpr Members::ListLimits policy_limits{max_policies, access::max_jws_size};
+
+Hello parse_hello(Members& in)
+{
+    Hello m;
+    m.version_min = in.u32("version_min");
+    m.version_max = in.u32("version_max");
+    m.features = in.optional_texts("features", feature_limits);
+    m.key = in.id<crypto::Pin>("key");
+    m.instance = in.id<InstanceId>("instance");
+    m.software = in.name("software");
+    m.policies = in.optional_texts("policies", policy_limits);
+    if (m.version_min > m.version_max)
+        in.fail();
+    return m;
+}
+
+Welcome parse_welcome(Members& in)
+{
+    Welcome m;
+    m.version = in.u32("version");
+    m.features = in.optional_texts("features", feature_limits);
+    m.session = in.name("session");
+    m.name = in.name("name");
+    m.user = in.name("user");
+    return m;
+}
+
+Agents parse_agents(Members& in)
+{
+    Agents m;
+    m.id = in.integer("id");
+    for (const json::value& element : in.array("agents", max_agents_per_message)) {
+        if (!element.is_object()) {
+            in.fail();
+            break;
+        }
+        Members members{element.get_object()};
+        Agent agent;
+        agent.name = members.name("name");
+        agent.instance = members.id<InstanceId>("instance");
+        agent.key = members.id<crypto::Pin>("key");
+        agent.software = members.name("software");
+        agent.connected_seconds = members.integer("connected_seconds");
+        agent.address = members.optional_name("address");
+        if (!members.ok())
+            in.fail();
+        m.agents.push_back(std::move(agent));
+    }
+    m.more = in.flag("more");
+    return m;
+}
+
+Introduce parse_introduce(Members& in)
+{
+    Introduce m;
+    m.id = in.integer("id");
+    m.agent = in.name("agent");
+    m.pair = in.id<wire::PairId>("pair");
+    m.resume = in.flag("resume");
+    return m;
+}
+
+Introduced parse_introduced(Members& in)
+{
+    Introduced m;
+    m.pair = in.id<wire::PairId>("pair");
+    m.handle = wire::PairHandle{in.u32("handle")};
+    m.agent = in.name("agent");
+    m.key = in.id<crypto::Pin>("key");
+    m.instance = in.id<InstanceId>("instance");
+    return m;
+}
+
+Introduction parse_introduction(Members& in)
+{
+    Introduction m;
+    m.pair = in.id<wire::PairId>("pair");
+    m.handle = wire::PairHandle{in.u32("handle")};
+    m.client = in.name("client");
+    m.user = in.name("user");
+    m.key = in.id<crypto::Pin>("key");
+    m.instance = in.id<InstanceId>("instance");
+    // Required, unlike other lists: no policy means that everything is allowed, and a member that
+    // got lost must not mean that.
+    for (const json::value& element : in.array("policies", max_policies)) {
+        Result<access::Policy> policy = access::policy_from_json(element);
+        if (!policy) {
+            in.fail();
+            break;
+        }
+        m.policies.push_back(std::move(*policy));
+    }
+    return m;
+}
+
+Refused parse_refused(Members& in)
+{
+    Refused m;
+    m.id = in.integer("id");
+    m.reason = parse_refusal_reason(in.name("reason"));
+    m.message = in.sentence("message");
+    return m;
+}
+
+Closing parse_closing(Members& in)
+{
+    Closing m;
+    m.reason = parse_closing_reason(in.name("reason"));
+    m.message = in.sentence("message");
+    return m;
+}
+
+template <class PairMessage>
+PairMessage parse_pair_message(Members& in)
+{
+    PairMessage m;
+    m.pair = in.id<wire::PairId>("pair");
+    m.client_key = in.optional_pin("client_key");
+    return m;
+}
+
+Message parse_members(const std::string& type, Members& in)
+{
+    if (type == "hello")
+        return parse_hello(in);
+    if (type == "welcome")
+        return parse_welcome(in);
+    if (type == "ping")
+        return Ping{in.integer("id")};
+    if (type == "pong")
+        return Pong{in.integer("id")};
+    if (type == "list")
+        return List{in.integer("id")};
+    if (type == "agents")
+        return parse_agents(in);
+    if (type == "introduce")
+        return parse_introduce(in);
+    if (type == "introduced")
+        return parse_introduced(in);
+    if (type == "introduction")
+        return parse_introduction(in);
+    if (type == "refused")
+        return parse_refused(in);
+    if (type == "interrupted")
+        return parse_pair_message<Interrupted>(in);
+    if (type == "release")
+        return parse_pair_message<Release>(in);
+    if (type == "released")
+        return parse_pair_message<Released>(in);
+    if (type == "closing")
+        return parse_closing(in);
+    return Unknown{type};
+}
+
+} // namespace
+
+Result<Message> parse(std::string_view text)
+{
+    if (text.size() > max_message_size)
+        return make_error_code(Error::message_too_large);
+
+    json::parse_options options;
+    options.max_depth = max_json_depth;
+    json::monotonic_resource memory;
+    ErrorCode ec;
+    const json::value value = json::parse({text.data(), text.size()}, ec, &memory, options);
+    if (ec || !value.is_object() || !value.get_object().contains("type"))
+        return make_error_code(Error::malformed_message);
+
+    Members in{value.get_object()};
+    const std::string type = in.name("type");
+    if (!in.ok())
+        return make_error_code(Error::malformed_message);
+    Message message = parse_members(type, in);
+    if (!in.ok())
+        return make_error_code(Error::wrong_member);
+    return message;
+}
+
+} // namespace narrowlink::control

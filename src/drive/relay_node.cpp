@@ -1,0 +1,261 @@
+#include "narrowlink/drive/relay_node.hpp"
+
+#include "narrowlink/io/clock.hpp"
+#include "narrowlink/wire/relay_frame.hpp"
+
+#include <utility>
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/system/system_error.hpp>
+
+namespace narrowlink::drive {
+namespace {
+
+/// QUIC packets on this carrier are far larger than an Ethernet frame, which makes the relay
+/// cheap: four of them, with every header, are just under 64 KiB and so under four TLS records.
+constexpr std::size_t relay_mtu = 16'368;
+
+/// While streams wait to be resumed attempts come this fast, for this long.
+constexpr Duration resuming_wait = std::chrono::milliseconds{500};
+constexpr Duration resuming_period = std::chrono::minutes{2};
+
+constexpr Duration closing_timeout = std::chrono::milliseconds{500};
+
+} // namespace
+
+RelayNode::RelayNode(net::any_io_executor executor, Config config, Owner& owner, Random& random)
+    : config_{std::move(config)}
+    , owner_{&owner}
+    , random_{&random}
+    , egress_{std::move(executor)}
+    , backoff_{{.most = config_.longest_wait}}
+    , messages_{0, wire::max_relay_message, 4}
+{
+}
+
+net::awaitable<void> RelayNode::run()
+{
+    auto executor = co_await net::this_coro::executor;
+    for (;;) {
+        std::string sentence;
+        try {
+            io::ConnectOptions options = config_.gateway;
+            options.deadline = io::now() + config_.connect_timeout;
+            auto connecting = io::WebSocket::connect(std::move(options));
+            socket_.emplace(co_await std::move(connecting));
+            session_.emplace(control::NodeSession::Config{}, config_.role, config_.hello,
+                             io::now());
+            closed_.reset();
+            auto serving = serve();
+            co_await std::move(serving);
+        } catch (const io::WebError& error) {
+            if (is_final(error))
+                throw;
+            sentence = error.what();
+        } catch (const boost::system::system_error& error) {
+            if (error.code() == net::error::operation_aborted)
+                throw;
+            sentence = "the connection to the gateway broke: " + error.code().message();
+        }
+        if (closed_) {
+            if (!closed_->may_retry)
+                throw SessionRefused{closed_->reason, closed_->message};
+            sentence = closed_->message;
+        }
+        session_.reset();
+        socket_.reset();
+
+        const Instant now = io::now();
+        const bool resuming = now < resuming_until_;
+        backoff_.set_most(resuming ? resuming_wait : config_.longest_wait);
+        const Duration wait = backoff_.next(*random_);
+        owner_->handle_session_lost(sentence, wait);
+        net::steady_timer timer{executor, now + wait};
+        co_await timer.async_wait(net::use_awaitable);
+    }
+}
+
+bool RelayNode::is_final(const io::WebError& error) const
+{
+    switch (error.failure()) {
+    case io::WebFailure::tls_pin_mismatch:
+    case io::WebFailure::tls_not_trusted:
+    case io::WebFailure::unauthorized: return true;
+    case io::WebFailure::name_not_resolved:
+    case io::WebFailure::refused:
+    case io::WebFailure::timed_out:
+    case io::WebFailure::unreachable:
+    case io::WebFailure::tls_failed:
+    case io::WebFailure::not_a_gateway:
+    case io::WebFailure::dropped: return config_.give_up_when_unreachable && !was_established_;
+    }
+    return true;
+}
+
+net::awaitable<void> RelayNode::serve()
+{
+    using namespace net::experimental::awaitable_operators;
+    std::exception_ptr failure;
+    try {
+        auto ingress = ingress_loop();
+        auto egress = egress_loop();
+        auto liveness = liveness_loop();
+        co_await (std::move(ingress) && std::move(egress) && std::move(liveness));
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    const bool had_pairs = !attached_.empty();
+    detach_all();
+    if (had_pairs)
+        resuming_until_ = io::now() + resuming_period;
+    if (closed_ || !failure) {
+        auto closing = socket_->close(1'000, io::now() + closing_timeout);
+        co_await std::move(closing);
+        co_return;
+    }
+    std::rethrow_exception(failure);
+}
+
+net::awaitable<void> RelayNode::ingress_loop()
+{
+    Buffer message;
+    while (!closed_) {
+        auto reading = socket_->read(messages_, message);
+        const io::MessageKind kind = co_await std::move(reading);
+        if (kind == io::MessageKind::text) {
+            session_->handle_text(io::now(), as_text(std::as_const(message).bytes()));
+            drain_session();
+        } else {
+            session_->handle_binary_seen(io::now());
+            handle_relayed(std::as_const(message).bytes());
+        }
+        messages_.give_back(std::move(message));
+        egress_.set();
+    }
+}
+
+void RelayNode::handle_relayed(Bytes message)
+{
+    const auto frame = wire::decode_relay_frame(message);
+    if (!frame)
+        return; // the gateway checks the shape; a broken one is lost like any packet
+    const auto it = attached_.find(frame->header.handle);
+    if (it == attached_.end())
+        return;
+    PairDriver& driver = *it->second.driver;
+    driver.pair().handle_packets(io::now(), it->second.carrier, frame->payload,
+                                 frame->header.segment_size);
+    driver.settle();
+}
+
+void RelayNode::drain_session()
+{
+    while (session_) {
+        const auto event = session_->poll_event();
+        if (!event)
+            return;
+        if (const auto* closed = std::get_if<control::NodeSession::Closed>(&*event)) {
+            closed_ = *closed;
+        } else if (const auto* rtt = std::get_if<control::NodeSession::RttMeasured>(&*event)) {
+            gateway_rtt_ = rtt->rtt;
+        } else if (const auto* established =
+                       std::get_if<control::NodeSession::Established>(&*event)) {
+            was_established_ = true;
+            backoff_.reset();
+            owner_->handle_session(*established);
+        } else {
+            owner_->handle_session_event(*event);
+        }
+    }
+}
+
+net::awaitable<void> RelayNode::egress_loop()
+{
+    Buffer block{wire::RelayHeader::size, wire::max_relay_payload};
+    for (;;) {
+        while (auto text = session_->poll_transmit()) {
+            auto writing = socket_->write(io::MessageKind::text, as_bytes(*text));
+            co_await std::move(writing);
+        }
+        if (closed_)
+            throw boost::system::system_error{net::error::eof}; // ends the ingress loop too
+        auto round = send_one_round(block);
+        if (co_await std::move(round))
+            continue;
+        co_await egress_.wait();
+    }
+}
+
+/// Beside the egress loop, which may be stuck in a write exactly when the gateway has fallen silent.
+net::awaitable<void> RelayNode::liveness_loop()
+{
+    net::steady_timer timer{co_await net::this_coro::executor};
+    for (;;) {
+        timer.expires_at(session_->deadline());
+        co_await timer.async_wait(net::use_awaitable);
+        session_->handle_timeout(io::now());
+        drain_session();
+        egress_.set();
+        if (closed_)
+            throw boost::system::system_error{net::error::timed_out};
+    }
+}
+
+/// One train of each attached pair, so that they share the connection. False when none had any.
+net::awaitable<bool> RelayNode::send_one_round(Buffer& block)
+{
+    bool sent = false;
+    for (std::size_t left = attached_.size(); left > 0 && !attached_.empty(); --left) {
+        auto it = attached_.upper_bound(last_served_);
+        if (it == attached_.end())
+            it = attached_.begin();
+        last_served_ = it->first;
+
+        block.reset(wire::RelayHeader::size);
+        PairDriver& driver = *it->second.driver;
+        const auto train = driver.pair().poll_transmit(io::now(), it->second.carrier,
+                                                       block.tailroom());
+        driver.drain_events();
+        if (train.size == 0)
+            continue;
+        block.commit(train.size);
+        wire::prepend(block, {static_cast<std::uint16_t>(train.segment_size), last_served_});
+        auto writing = socket_->write(io::MessageKind::binary, std::as_const(block).bytes());
+        co_await std::move(writing);
+        sent = true;
+    }
+    co_return sent;
+}
+
+void RelayNode::attach(wire::PairHandle handle, PairDriver& driver)
+{
+    detach(driver);
+    const path::CarrierId carrier = driver.next_carrier();
+    attached_.insert_or_assign(handle, Attached{&driver, carrier});
+    driver.pair().add_carrier(io::now(), carrier,
+                              {.kind = path::CarrierKind::websocket_relay,
+                               .mtu = relay_mtu,
+                               .paced = false});
+    driver.settle();
+}
+
+void RelayNode::detach(PairDriver& driver)
+{
+    for (auto it = attached_.begin(); it != attached_.end(); ++it) {
+        if (it->second.driver != &driver)
+            continue;
+        const path::CarrierId carrier = it->second.carrier;
+        attached_.erase(it);
+        driver.pair().remove_carrier(io::now(), carrier);
+        driver.settle();
+        return;
+    }
+}
+
+void RelayNode::detach_all()
+{
+    while (!attached_.empty())
+        detach(*attached_.begin()->second.driver);
+}
+
+} // namespace narrowlink::drive

@@ -1,0 +1,185 @@
+#include "hub.hpp"
+
+#include "narrowlink/io/clock.hpp"
+#include "narrowlink/io/log.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/post.hpp>
+
+namespace narrowlink::gateway {
+namespace {
+
+/// A revoked token is cut off within this and a little.
+constexpr Duration revocation_interval = std::chrono::milliseconds{250};
+
+} // namespace
+
+Hub::Hub(net::any_io_executor executor, const control::Registry::Config& config,
+         Authority& authority)
+    : executor_{executor}
+    , registry_{config}
+    , authority_{&authority}
+    , timer_changed_{executor}
+{
+}
+
+void Hub::post_hello(std::shared_ptr<Session> session, control::Role role,
+                     control::Registry::Node node, ClientPolicies policies)
+{
+    net::post(executor_, [this, session = std::move(session), role, node = std::move(node),
+                          policies = std::move(policies)]() mutable {
+        add(std::move(session), role, std::move(node), std::move(policies));
+    });
+}
+
+void Hub::post_message(control::SessionId session, control::Message message)
+{
+    net::post(executor_, [this, session, message = std::move(message)] {
+        registry_.handle(io::now(), session, message);
+        drain();
+    });
+}
+
+void Hub::post_end(control::SessionId session)
+{
+    net::post(executor_, [this, session] {
+        registry_.remove(io::now(), session);
+        drain();
+        sessions_.erase(session);
+    });
+}
+
+void Hub::add(std::shared_ptr<Session> session, control::Role role, control::Registry::Node node,
+              ClientPolicies policies)
+{
+    const auto tell = [&session](auto task) { net::post(session->executor(), std::move(task)); };
+    if (stopping_) {
+        tell([session] {
+            session->refuse(control::ClosingReason::shutdown, "the gateway is stopping");
+        });
+        return;
+    }
+    const std::string name = node.name;
+    const std::string user = node.user;
+    const std::string software = node.software;
+    const Result<> added =
+        role == control::Role::agent
+            ? registry_.add_agent(io::now(), session->id(), std::move(node))
+            : registry_.add_client(io::now(), session->id(), std::move(node),
+                                   std::move(policies.policies));
+    if (!added) {
+        tell([session, text = added.error().message()] {
+            session->refuse(control::ClosingReason::limit, text);
+        });
+        return;
+    }
+    io::log_event(LogLevel::info, "node_connected", "role", control::to_string(role), "name", name,
+                  "user", user, "session", static_cast<std::uint64_t>(session->id()), "software",
+                  software);
+    sessions_.emplace(session->id(), Known{session, std::move(policies.token_ids)});
+    tell([session] { session->accept(); });
+    drain();
+}
+
+std::shared_ptr<Session> Hub::find(control::SessionId id)
+{
+    const auto it = sessions_.find(id);
+    return it == sessions_.end() ? nullptr : it->second.session;
+}
+
+void Hub::drain()
+{
+    while (const auto action = registry_.poll_action())
+        std::visit([this](const auto& a) { act(a); }, *action);
+    timer_changed_.set();
+}
+
+void Hub::act(const control::Registry::Send& send)
+{
+    if (auto session = find(send.to))
+        net::post(session->executor(),
+                  [session, message = send.message] { session->send(message); });
+}
+
+void Hub::act(const control::Registry::Route& route)
+{
+    auto from = find(route.from);
+    auto to = find(route.to);
+    if (from && to)
+        net::post(from->executor(),
+                  [from, to, handle = route.handle_at_from, handle_at_to = route.handle_at_to] {
+                      from->add_route(handle, to, handle_at_to);
+                  });
+}
+
+void Hub::act(const control::Registry::Unroute& unroute)
+{
+    if (auto session = find(unroute.session))
+        net::post(session->executor(),
+                  [session, handle = unroute.handle] { session->remove_route(handle); });
+}
+
+void Hub::act(const control::Registry::Close& close)
+{
+    if (auto session = find(close.session))
+        net::post(session->executor(), [session, reason = close.reason, text = close.message] {
+            session->close(reason, text);
+        });
+}
+
+void Hub::revoke(const std::vector<std::string>& tokens)
+{
+    for (const std::string& token : tokens) {
+        io::log_event(LogLevel::info, "token_revoked", "token", token);
+        registry_.revoke(io::now(), token);
+        for (const auto& [id, known] : sessions_)
+            if (std::ranges::find(known.policy_tokens, token) != known.policy_tokens.end())
+                registry_.close(io::now(), id, control::ClosingReason::revoked,
+                                "a policy token of this client was revoked");
+    }
+    drain();
+}
+
+void Hub::shut_down()
+{
+    stopping_ = true;
+    for (const auto& [id, known] : sessions_)
+        net::post(known.session->executor(), [session = known.session] {
+            session->close(control::ClosingReason::shutdown, "the gateway is stopping");
+        });
+}
+
+net::awaitable<void> Hub::run()
+{
+    using namespace net::experimental::awaitable_operators;
+    auto timers = timer_loop();
+    auto revocations = revocation_loop();
+    co_await (std::move(timers) && std::move(revocations));
+}
+
+net::awaitable<void> Hub::timer_loop()
+{
+    for (;;) {
+        auto waiting = timer_changed_.wait_until(registry_.deadline());
+        if (co_await std::move(waiting))
+            continue;
+        registry_.handle_timeout(io::now());
+        drain();
+    }
+}
+
+net::awaitable<void> Hub::revocation_loop()
+{
+    net::steady_timer timer{executor_};
+    for (;;) {
+        timer.expires_after(revocation_interval);
+        co_await timer.async_wait(net::use_awaitable);
+        if (const auto revoked = authority_->reload(); !revoked.empty())
+            revoke(revoked);
+    }
+}
+
+} // namespace narrowlink::gateway

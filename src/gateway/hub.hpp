@@ -1,0 +1,61 @@
+#pragma once
+
+#include "authority.hpp"
+#include "session.hpp"
+
+#include "narrowlink/control/registry.hpp"
+#include "narrowlink/io/event.hpp"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace narrowlink::gateway {
+
+/// The gateway's books and who is told what: runs the Registry on the first thread. Sessions reach
+/// it by posting; it reaches them by posting what the Registry decides.
+class Hub {
+public:
+    Hub(net::any_io_executor executor, const control::Registry::Config& config,
+        Authority& authority);
+
+    // From any thread.
+    void post_hello(std::shared_ptr<Session> session, control::Role role,
+                    control::Registry::Node node, ClientPolicies policies);
+    void post_message(control::SessionId session, control::Message message);
+    void post_end(control::SessionId session);
+
+    /// Timers and the watch over revocations, on the hub's thread.
+    net::awaitable<void> run();
+
+    /// Closes every session, saying that the gateway stops. On the hub's thread.
+    void shut_down();
+
+private:
+    struct Known {
+        std::shared_ptr<Session> session;
+        std::vector<std::string> policy_tokens;
+    };
+
+    void add(std::shared_ptr<Session> session, control::Role role, control::Registry::Node node,
+             ClientPolicies policies);
+    void drain();
+    void act(const control::Registry::Send&);
+    void act(const control::Registry::Route&);
+    void act(const control::Registry::Unroute&);
+    void act(const control::Registry::Close&);
+    void revoke(const std::vector<std::string>& tokens);
+    std::shared_ptr<Session> find(control::SessionId);
+    net::awaitable<void> timer_loop();
+    net::awaitable<void> revocation_loop();
+
+    net::any_io_executor executor_;
+    control::Registry registry_;
+    Authority* authority_;
+    std::map<control::SessionId, Known> sessions_;
+    io::Event timer_changed_;
+    bool stopping_ = false;
+};
+
+} // namespace narrowlink::gateway
