@@ -49,6 +49,8 @@ IpAddress IpAddress::v6(std::array<std::byte, 16> bytes)
 
 std::optional<IpAddress> IpAddress::parse(std::string_view text)
 {
+    if (text.find('\0') != std::string_view::npos)
+        return std::nullopt; // inet_pton would stop there
     const std::string terminated{text};
     std::array<std::byte, 16> bytes{};
     if (inet_pton(AF_INET, terminated.c_str(), bytes.data()) == 1)

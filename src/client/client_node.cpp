@@ -1,11 +1,12 @@
 #include "client_node.hpp"
 
+#include "narrowlink/drive/refusal_sentence.hpp"
 #include "narrowlink/io/clock.hpp"
 #include "narrowlink/io/log.hpp"
+#include "narrowlink/io/together.hpp"
 
 #include <utility>
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/system/system_error.hpp>
 
 namespace narrowlink::client {
@@ -54,10 +55,10 @@ net::awaitable<void> ClientNode::run(net::awaitable<void> command)
 
 net::awaitable<void> ClientNode::run_both(net::awaitable<void> command)
 {
-    using namespace net::experimental::awaitable_operators;
     auto session = run_node();
     auto work = run_then_close(std::move(command));
-    co_await (std::move(session) && std::move(work));
+    auto both = io::together(std::move(session), std::move(work));
+    co_await std::move(both);
 }
 
 net::awaitable<void> ClientNode::run_then_close(net::awaitable<void> command)
@@ -89,7 +90,7 @@ net::awaitable<void> ClientNode::run_node()
         failure.emplace(error.failure() == io::WebFailure::unauthorized
                             ? ExitCode::token_refused
                             : ExitCode::gateway_unavailable,
-                        error.what());
+                        drive::refusal_sentence(error));
     } catch (const drive::SessionRefused& error) {
         failure.emplace(ExitCode::token_refused, error.what());
     }

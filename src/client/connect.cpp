@@ -6,11 +6,11 @@
 #include "narrowlink/client/client.hpp"
 #include "narrowlink/io/clock.hpp"
 #include "narrowlink/io/standard_streams.hpp"
+#include "narrowlink/io/together.hpp"
 
 #include <array>
 #include <utility>
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/system/system_error.hpp>
 #include <fmt/format.h>
 
@@ -100,7 +100,6 @@ net::awaitable<void> download_datagrams(drive::Stream& stream, io::StandardOutpu
 
 net::awaitable<void> converse(ClientNode& node, AgentLink& link, quic::Request request)
 {
-    using namespace net::experimental::awaitable_operators;
     const bool udp = request.kind == quic::Request::Kind::udp;
     auto opening = link.open(std::move(request), io::now() + node.settings().connect_timeout);
     const LinkStream opened = co_await std::move(opening);
@@ -111,7 +110,8 @@ net::awaitable<void> converse(ClientNode& node, AgentLink& link, quic::Request r
         auto there = udp ? upload_datagrams(input, *opened.stream) : upload(input, *opened.stream);
         auto back =
             udp ? download_datagrams(*opened.stream, output) : download(*opened.stream, output);
-        co_await (std::move(there) && std::move(back));
+        auto both = io::together(std::move(there), std::move(back));
+        co_await std::move(both);
     } catch (const Finished&) {
     }
 }

@@ -3,11 +3,11 @@
 #include "narrowlink/io/asio_address.hpp"
 #include "narrowlink/io/clock.hpp"
 #include "narrowlink/io/log.hpp"
+#include "narrowlink/io/together.hpp"
 
 #include <map>
 #include <utility>
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/system/system_error.hpp>
 
 namespace narrowlink::client {
@@ -87,10 +87,10 @@ private:
             flow.opened.emplace(co_await std::move(opening));
             for (const auto& payload : std::exchange(flow.pending, {}))
                 flow.opened->stream->send_datagram(payload);
-            using namespace net::experimental::awaitable_operators;
             auto answers = return_answers(flow);
             auto idle = end_when_idle(flow);
-            co_await (std::move(answers) && std::move(idle));
+            auto both = io::together(std::move(answers), std::move(idle));
+            co_await std::move(both);
         } catch (const Failure& failure) {
             io::log_event(LogLevel::warning, "connection_refused", "target", to_string(target_),
                           "reason", failure.what());

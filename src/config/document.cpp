@@ -154,7 +154,9 @@ void Problems::add(const Value& at, std::string key, std::string text)
 std::vector<Problem> Problems::sorted() const
 {
     std::vector<Problem> sorted = problems_;
-    std::ranges::stable_sort(sorted, {}, [](const Problem& p) { return std::pair{p.line, p.column}; });
+    std::ranges::stable_sort(sorted, {}, [](const Problem& p) {
+        return std::pair{p.line, p.column};
+    });
     return sorted;
 }
 

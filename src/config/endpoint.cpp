@@ -72,7 +72,8 @@ Membership read_membership(Section& root, NodeKind kind)
         if (auto endpoint = read_endpoint(std::move(section), kind))
             membership.endpoints.push_back(std::move(*endpoint));
     if (has_join && !membership.endpoints.empty())
-        root.report("endpoints", "a join string already says this; remove one of `join` and `endpoints`");
+        root.report("endpoints",
+                    "a join string already says this; remove one of `join` and `endpoints`");
     return membership;
 }
 

@@ -45,9 +45,7 @@ std::string without_indices(std::string_view path)
 } // namespace
 
 Section::Section(const Value& value, std::string path, Problems& problems)
-    : table_{&value}
-    , path_{std::move(path)}
-    , problems_{&problems}
+    : table_{&value}, path_{std::move(path)}, problems_{&problems}
 {
     // `limits:` with nothing below is a section whose keys are all commented out; `!SelfSigned`
     // alone is a section without keys.
@@ -181,7 +179,8 @@ Duration Section::duration(std::string_view key, Duration fallback, Duration lea
         return fallback;
     }
     if (*duration < least || *duration > most) {
-        report(key, fmt::format("must be from {} to {}", format_duration(least), format_duration(most)));
+        report(key,
+               fmt::format("must be from {} to {}", format_duration(least), format_duration(most)));
         return fallback;
     }
     return *duration;

@@ -23,9 +23,8 @@
 #include "overloaded.hpp"
 
 #include <algorithm>
-#include <utility>
-
 #include <fmt/format.h>
+#include <utility>
 
 namespace narrowlink::control {
 namespace {

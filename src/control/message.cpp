@@ -87,7 +87,8 @@ std::string readable_sentence(std::string_view text)
 {
     std::size_t size = std::min(text.size(), max_sentence_size);
     // Back to the start of a UTF-8 character (RFC 3629 §3: 10xxxxxx continues one).
-    while (size < text.size() && size > 0 && (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80)
+    while (size < text.size() && size > 0 &&
+           (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80)
         --size;
     std::string sentence{text.substr(0, size)};
     std::ranges::replace_if(sentence, is_control_character, '?');

@@ -1,11 +1,11 @@
 #include "overloaded.hpp"
 #include "words.hpp"
 
-#include <utility>
-
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
+
+#include <utility>
 
 namespace narrowlink::control {
 namespace {
@@ -159,18 +159,18 @@ json::object to_object(const Closing& m)
 
 std::string format(const Message& message)
 {
-    return json::serialize(std::visit(
-        Overloaded{
-            [](const Ping& m) { return with_id("ping", m.id); },
-            [](const Pong& m) { return with_id("pong", m.id); },
-            [](const List& m) { return with_id("list", m.id); },
-            [](const Interrupted& m) { return pair_message("interrupted", m); },
-            [](const Release& m) { return pair_message("release", m); },
-            [](const Released& m) { return pair_message("released", m); },
-            [](const Unknown& m) { return typed(m.type); },
-            [](const auto& m) { return to_object(m); },
-        },
-        message));
+    return json::serialize(
+        std::visit(Overloaded{
+                       [](const Ping& m) { return with_id("ping", m.id); },
+                       [](const Pong& m) { return with_id("pong", m.id); },
+                       [](const List& m) { return with_id("list", m.id); },
+                       [](const Interrupted& m) { return pair_message("interrupted", m); },
+                       [](const Release& m) { return pair_message("release", m); },
+                       [](const Released& m) { return pair_message("released", m); },
+                       [](const Unknown& m) { return typed(m.type); },
+                       [](const auto& m) { return to_object(m); },
+                   },
+                   message));
 }
 
 } // namespace narrowlink::control

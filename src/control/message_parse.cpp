@@ -10,17 +10,16 @@
 //
 // Limits: max_message_size and max_json_depth bound the parser; max_… of message.hpp the members.
 
-#include "words.hpp"
-
 #include "narrowlink/control/error.hpp"
-
-#include <limits>
-#include <utility>
+#include "words.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/monotonic_resource.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
+
+#include <limits>
+#include <utility>
 
 namespace narrowlink::control {
 namespace {
@@ -66,10 +65,7 @@ public:
         return value->is_bool() && value->get_bool();
     }
 
-    std::string text(std::string_view name, std::size_t most)
-    {
-        return text(require(name), most);
-    }
+    std::string text(std::string_view name, std::size_t most) { return text(require(name), most); }
 
     /// As is_valid_name() wants it.
     std::string name(std::string_view name)

@@ -22,10 +22,9 @@
 #include "overloaded.hpp"
 
 #include <algorithm>
+#include <fmt/format.h>
 #include <iterator>
 #include <utility>
-
-#include <fmt/format.h>
 
 namespace narrowlink::control {
 

@@ -1,7 +1,7 @@
 // Theory of operation
 //
-// Goal: every pair whose two ends are connected is up, and each end knows it; nothing that strangers
-// do makes the books grow without limit.
+// Goal: every pair whose two ends are connected is up, and each end knows it; nothing that
+// strangers do makes the books grow without limit.
 //
 // States of a pair
 //   up         client and agent are connected; routes in both directions, one handle per session.
@@ -28,9 +28,8 @@
 #include "narrowlink/control/registry.hpp"
 
 #include <algorithm>
-#include <limits>
-
 #include <fmt/format.h>
+#include <limits>
 
 namespace narrowlink::control {
 namespace {
@@ -300,7 +299,8 @@ void Registry::handle_list(Instant now, SessionId id, const Session& client, con
             part = Agents{.id = message.id, .agents = {}, .more = false};
         }
         const Session& session = sessions_.at(*agent.session);
-        const auto connected = std::chrono::duration_cast<std::chrono::seconds>(now - session.since);
+        const auto connected =
+            std::chrono::duration_cast<std::chrono::seconds>(now - session.since);
         part.agents.push_back({.name = name,
                                .instance = session.node.instance,
                                .key = session.node.key,

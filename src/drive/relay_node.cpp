@@ -1,11 +1,11 @@
 #include "narrowlink/drive/relay_node.hpp"
 
 #include "narrowlink/io/clock.hpp"
+#include "narrowlink/io/together.hpp"
 #include "narrowlink/wire/relay_frame.hpp"
 
 #include <utility>
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/system/system_error.hpp>
 
 namespace narrowlink::drive {
@@ -94,13 +94,13 @@ bool RelayNode::is_final(const io::WebError& error) const
 
 net::awaitable<void> RelayNode::serve()
 {
-    using namespace net::experimental::awaitable_operators;
     std::exception_ptr failure;
     try {
         auto ingress = ingress_loop();
         auto egress = egress_loop();
         auto liveness = liveness_loop();
-        co_await (std::move(ingress) && std::move(egress) && std::move(liveness));
+        auto both = io::together(std::move(ingress), std::move(egress), std::move(liveness));
+        co_await std::move(both);
     } catch (...) {
         failure = std::current_exception();
     }

@@ -15,10 +15,10 @@
 
 #include "narrowlink/io/clock.hpp"
 #include "narrowlink/io/event.hpp"
+#include "narrowlink/io/together.hpp"
 
 #include <array>
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/system/system_error.hpp>
 
 namespace narrowlink::drive {
@@ -99,14 +99,14 @@ net::awaitable<void> download(tcp::socket& socket, Stream& stream, Progress& pro
 
 net::awaitable<ErrorCode> splice(tcp::socket socket, Stream& stream)
 {
-    using namespace net::experimental::awaitable_operators;
     socket.non_blocking(true);
     Progress progress;
     ErrorCode failure;
     try {
         auto there = upload(socket, stream, progress);
         auto back = download(socket, stream, progress);
-        co_await (std::move(there) && std::move(back));
+        auto both = io::together(std::move(there), std::move(back));
+        co_await std::move(both);
         co_return ErrorCode{};
     } catch (const boost::system::system_error& error) {
         failure = error.code();
@@ -175,14 +175,14 @@ net::awaitable<void> end_when_idle(Activity& activity, Duration idle_timeout)
 
 net::awaitable<void> splice(udp::socket socket, Stream& stream, Duration idle_timeout)
 {
-    using namespace net::experimental::awaitable_operators;
     socket.non_blocking(true);
     Activity activity{io::now()};
     try {
         auto there = upload_datagrams(socket, stream, activity);
         auto back = download_datagrams(socket, stream, activity);
         auto idle = end_when_idle(activity, idle_timeout);
-        co_await (std::move(there) && std::move(back) && std::move(idle));
+        auto both = io::together(std::move(there), std::move(back), std::move(idle));
+        co_await std::move(both);
     } catch (const boost::system::system_error& error) {
         if (error.code() == net::error::operation_aborted)
             throw;

@@ -177,6 +177,8 @@ void Gateway::Impl::run(const std::function<void()>& on_ready)
 
 Gateway::Gateway(Settings settings) : impl_{std::make_unique<Impl>(std::move(settings))} {}
 
+Gateway::Gateway(Gateway&&) noexcept = default;
+
 Gateway::~Gateway() = default;
 
 void Gateway::run(const std::function<void()>& on_ready)

@@ -2,11 +2,11 @@
 
 #include "narrowlink/io/clock.hpp"
 #include "narrowlink/io/log.hpp"
+#include "narrowlink/io/together.hpp"
 
 #include <algorithm>
 #include <utility>
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/post.hpp>
 
 namespace narrowlink::gateway {
@@ -154,10 +154,10 @@ void Hub::shut_down()
 
 net::awaitable<void> Hub::run()
 {
-    using namespace net::experimental::awaitable_operators;
     auto timers = timer_loop();
     auto revocations = revocation_loop();
-    co_await (std::move(timers) && std::move(revocations));
+    auto both = io::together(std::move(timers), std::move(revocations));
+    co_await std::move(both);
 }
 
 net::awaitable<void> Hub::timer_loop()

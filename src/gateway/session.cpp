@@ -14,10 +14,10 @@
 
 #include "narrowlink/io/clock.hpp"
 #include "narrowlink/io/log.hpp"
+#include "narrowlink/io/together.hpp"
 
 #include <utility>
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/system/system_error.hpp>
 #include <fmt/format.h>
@@ -50,7 +50,6 @@ Session::Session(const Config& config, control::SessionId id, Worker& worker, io
 
 net::awaitable<void> Session::run()
 {
-    using namespace net::experimental::awaitable_operators;
     const std::shared_ptr<Session> alive = shared_from_this();
     std::string reason;
     bool cancelled = false;
@@ -58,7 +57,8 @@ net::awaitable<void> Session::run()
         auto ingress = ingress_loop();
         auto egress = egress_loop();
         auto liveness = liveness_loop();
-        co_await (std::move(ingress) && std::move(egress) && std::move(liveness));
+        auto both = io::together(std::move(ingress), std::move(egress), std::move(liveness));
+        co_await std::move(both);
     } catch (const boost::system::system_error& error) {
         reason = error.code().message();
         cancelled = error.code() == net::error::operation_aborted;

@@ -72,9 +72,7 @@ Result<> become_daemon(int log, const std::filesystem::path& pid_file)
 } // namespace
 
 Daemon::Daemon(int to_parent, int log, std::filesystem::path pid_file)
-    : to_parent_{to_parent}
-    , log_{log}
-    , pid_file_{std::move(pid_file)}
+    : to_parent_{to_parent}, log_{log}, pid_file_{std::move(pid_file)}
 {
 }
 

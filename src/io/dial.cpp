@@ -54,10 +54,7 @@ class Race {
 public:
     Race(const net::any_io_executor& executor, const std::vector<IpAddress>& addresses,
          std::uint16_t port, DialPace pace)
-        : pace_{pace}
-        , attempts_{executor, nullptr}
-        , changed_{executor}
-        , executor_{executor}
+        : pace_{pace}, attempts_{executor, nullptr}, changed_{executor}, executor_{executor}
     {
         for (const IpAddress& address : interleave(addresses)) {
             const SocketAddress target{address, port};

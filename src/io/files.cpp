@@ -70,14 +70,15 @@ fs::path directory_of(const fs::path& path)
 void give_to_owner_of(const Descriptor& directory, const Descriptor& file)
 {
     struct stat owner {};
+
     if (::geteuid() == 0 && ::fstat(directory.get(), &owner) == 0 && owner.st_uid != 0)
-        [[maybe_unused]] const int ignored = ::fchown(file.get(), owner.st_uid, owner.st_gid);
+        [[maybe_unused]]
+        const int ignored = ::fchown(file.get(), owner.st_uid, owner.st_gid);
 }
 
 Result<> write_new(const Descriptor& directory, const fs::path& path, Bytes content, FileMode mode)
 {
-    const Descriptor file{::open(path.c_str(),
-                                 O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+    const Descriptor file{::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                                  static_cast<mode_t>(mode))};
     if (!file.is_open())
         return last_error();
@@ -138,8 +139,9 @@ Result<> write_file_atomically(const fs::path& path, Bytes content, FileMode mod
     const Descriptor directory{::open(directory_path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     if (!directory.is_open())
         return last_error();
-    const fs::path temporary = directory_path / fmt::format(".{}.{}.{}.new",
-                                                            path.filename().native(), ::getpid(), ++count);
+    const fs::path temporary =
+        directory_path /
+        fmt::format(".{}.{}.{}.new", path.filename().native(), ::getpid(), ++count);
 
     auto written = write_new(directory, temporary, content, mode);
     if (written && ::rename(temporary.c_str(), path.c_str()) != 0)
@@ -157,7 +159,9 @@ Result<> make_private_directory(const fs::path& path)
 {
     if (path.empty())
         return make_error_code(errc::no_such_file_or_directory);
+
     struct stat found {};
+
     if (::stat(path.c_str(), &found) == 0) {
         if (!S_ISDIR(found.st_mode))
             return make_error_code(errc::not_a_directory);
@@ -182,13 +186,14 @@ Result<FileLock> FileLock::lock(const fs::path& path, int operation)
         if (errno != EINTR)
             return last_error();
     }
-    const Descriptor directory{::open(directory_of(path).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
+    const Descriptor directory{
+        ::open(directory_of(path).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
     const Descriptor own{::dup(lock.descriptor_)};
     give_to_owner_of(directory, own);
     // Only a hint for people: a lock without its holder's number is as good.
     const std::string number = fmt::format("{}\n", ::getpid());
-    if (::ftruncate(lock.descriptor_, 0) == 0)
-        [[maybe_unused]] const auto ignored = write_all(lock.descriptor_, as_bytes(number));
+    if (::ftruncate(lock.descriptor_, 0) == 0) [[maybe_unused]]
+        const auto ignored = write_all(lock.descriptor_, as_bytes(number));
     return lock;
 }
 
@@ -208,16 +213,13 @@ std::optional<int> FileLock::holder(const fs::path& path)
     if (!content)
         return std::nullopt;
     int number = 0;
-    const auto parsed =
-        std::from_chars(content->data(), content->data() + content->size(), number);
+    const auto parsed = std::from_chars(content->data(), content->data() + content->size(), number);
     if (parsed.ec != std::errc{} || number <= 0)
         return std::nullopt;
     return number;
 }
 
-FileLock::FileLock(FileLock&& other) noexcept : descriptor_{std::exchange(other.descriptor_, -1)}
-{
-}
+FileLock::FileLock(FileLock&& other) noexcept : descriptor_{std::exchange(other.descriptor_, -1)} {}
 
 FileLock& FileLock::operator=(FileLock&& other) noexcept
 {

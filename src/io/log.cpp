@@ -32,8 +32,9 @@ spdlog::logger& logger()
 {
     // Never destroyed: threads that outlive main() may still log.
     static auto* const instance = [] {
-        auto* const created = new spdlog::logger{ // NOLINT(cppcoreguidelines-owning-memory)
-            "narrowlink", std::make_shared<spdlog::sinks::stderr_sink_mt>()};
+        auto* const created =
+            new spdlog::logger{// NOLINT(cppcoreguidelines-owning-memory)
+                               "narrowlink", std::make_shared<spdlog::sinks::stderr_sink_mt>()};
         created->set_level(spdlog::level::trace); // is_logged() has decided
         created->set_formatter(formatter(LogFormat::text));
         return created;

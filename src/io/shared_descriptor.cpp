@@ -37,6 +37,7 @@ bool can_be_waited_for(int descriptor)
 bool is_socket(int descriptor)
 {
     struct stat found {};
+
     return ::fstat(descriptor, &found) == 0 && S_ISSOCK(found.st_mode);
 }
 
@@ -52,9 +53,7 @@ int open_once_more(int descriptor, SharedDescriptor::Direction direction)
 
 SharedDescriptor::SharedDescriptor(const net::any_io_executor& executor, int descriptor,
                                    Direction direction)
-    : executor_{executor}
-    , number_{descriptor}
-    , is_socket_{is_socket(descriptor)}
+    : executor_{executor}, number_{descriptor}, is_socket_{is_socket(descriptor)}
 {
     if (!can_be_waited_for(descriptor))
         return;
@@ -84,9 +83,9 @@ net::awaitable<std::size_t> SharedDescriptor::read_some(MutableBytes block)
 {
     if (waitable_) {
         ErrorCode failure;
-        const std::size_t n = co_await waitable_->async_read_some(
-            net::buffer(block.data(), block.size()),
-            net::redirect_error(net::use_awaitable, failure));
+        const std::size_t n =
+            co_await waitable_->async_read_some(net::buffer(block.data(), block.size()),
+                                                net::redirect_error(net::use_awaitable, failure));
         if (failure && failure != net::error::eof)
             throw boost::system::system_error{failure};
         co_return n;
@@ -123,7 +122,8 @@ net::awaitable<void> SharedDescriptor::write(Bytes block)
 void SharedDescriptor::close()
 {
     if (is_socket_)
-        ::shutdown(number_, SHUT_WR); // who started us may hold the same socket, so closing is not enough
+        ::shutdown(number_,
+                   SHUT_WR); // who started us may hold the same socket, so closing is not enough
     waitable_.reset();
     put_flags_back();
     const int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC);

@@ -4,8 +4,7 @@
 
 namespace narrowlink::io {
 
-Signals::Signals(const net::any_io_executor& executor)
-    : signals_{executor, SIGTERM, SIGINT, SIGHUP}
+Signals::Signals(const net::any_io_executor& executor) : signals_{executor, SIGTERM, SIGINT, SIGHUP}
 {
 }
 

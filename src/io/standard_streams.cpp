@@ -48,7 +48,8 @@ void open_missing_standard_streams()
     for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
         if (::fcntl(descriptor, F_GETFD) < 0 && errno == EBADF)
             // The lowest free number is the one that is missing.
-            [[maybe_unused]] const int opened = ::open("/dev/null", O_RDWR);
+            [[maybe_unused]]
+            const int opened = ::open("/dev/null", O_RDWR);
 }
 
 } // namespace narrowlink::io

@@ -11,11 +11,8 @@
 
 namespace narrowlink::io {
 
-TaskScope::TaskScope(net::any_io_executor executor,
-                     std::function<void(std::exception_ptr)> on_exit)
-    : executor_{std::move(executor)}
-    , on_exit_{std::move(on_exit)}
-    , idle_{executor_, never}
+TaskScope::TaskScope(net::any_io_executor executor, std::function<void(std::exception_ptr)> on_exit)
+    : executor_{std::move(executor)}, on_exit_{std::move(on_exit)}, idle_{executor_, never}
 {
 }
 
@@ -27,14 +24,15 @@ TaskScope::~TaskScope()
 void TaskScope::spawn(net::awaitable<void> task)
 {
     const auto self = running_.emplace(running_.end());
-    net::co_spawn(executor_, std::move(task),
-                  net::bind_cancellation_slot(self->slot(), [this, self](std::exception_ptr failure) {
-                      running_.erase(self);
-                      if (on_exit_)
-                          on_exit_(std::move(failure));
-                      if (running_.empty())
-                          idle_.cancel();
-                  }));
+    net::co_spawn(
+        executor_, std::move(task),
+        net::bind_cancellation_slot(self->slot(), [this, self](std::exception_ptr failure) {
+            running_.erase(self);
+            if (on_exit_)
+                on_exit_(std::move(failure));
+            if (running_.empty())
+                idle_.cancel();
+        }));
     if (joining_)
         self->emit(net::cancellation_type::terminal);
 }

@@ -20,6 +20,7 @@
 #include <cassert>
 #include <mutex>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/post.hpp>
@@ -197,8 +198,8 @@ void WebServer::start()
 
 net::awaitable<void> WebServer::stop()
 {
+    const bool throws = co_await net::this_coro::throw_if_cancelled();
     co_await net::this_coro::throw_if_cancelled(false);
-    co_await net::this_coro::reset_cancellation_state(net::disable_cancellation());
     for (const auto& listener : state_->listeners) {
         ErrorCode ignored;
         listener->acceptor.close(ignored);
@@ -206,9 +207,13 @@ net::awaitable<void> WebServer::stop()
     co_await state_->accepting.join();
     for (const auto& worker : state_->workers) {
         auto joining = worker->visits.join();
-        auto joined = net::co_spawn(worker->executor, std::move(joining), net::use_awaitable);
+        // The empty slot: a cancellation of ours must not reach into another thread.
+        auto joined = net::co_spawn(
+            worker->executor, std::move(joining),
+            net::bind_cancellation_slot(net::cancellation_slot{}, net::use_awaitable));
         co_await std::move(joined);
     }
+    co_await net::this_coro::throw_if_cancelled(throws);
 }
 
 Result<void> WebServer::set_certificate(const PemCertificate& certificate)

@@ -63,6 +63,12 @@ struct WebSocket::Connection {
         socket.read_message_max(longest_message);
     }
 
+    Connection(const Connection&) = delete;
+    Connection& operator=(const Connection&) = delete;
+
+    // An awaiting coroutine shares Beast's stream, which would keep the socket open.
+    ~Connection() { socket.next_layer().close(); }
+
     net::awaitable<std::size_t> read_some(MutableBytes into)
     {
         ErrorCode error;

@@ -14,11 +14,13 @@
 // Limits: per pair queue_time at the measured rate, within pair_least and pair_most. A socket that
 // takes nothing for longer than its rate promises lowers the rate at once, not only when it moves
 // again. Memory counts whole blocks, because a train of one small packet occupies one like a full
-// one; a pair gets at most as much as is free (dynamic threshold, Choudhury and Hahne 1998), so that
-// one pair alone leaves half of it to others.
+// one; a pair gets at most as much as is free (dynamic threshold, Choudhury and Hahne 1998), so
+// that one pair alone leaves half of it to others.
 //
 // Entries of pairs_ stay while they are empty, so that a pair that comes and goes with each packet
-// allocates nothing; forget() ends them.
+// allocates nothing; forget() ends them. A message that was on its way from another thread while
+// its pair ended makes an entry once more. So when there are twice as many as after the last sweep,
+// the empty ones go.
 
 #include "narrowlink/relay/queue.hpp"
 
@@ -58,7 +60,7 @@ EgressQueue::EgressQueue(Config config)
 
 bool EgressQueue::offer(Instant now, PairHandle handle, Buffer&& message)
 {
-    Pair& pair = pairs_[handle];
+    Pair& pair = find_pair(handle);
     const std::size_t memory = memory_of(message);
     const bool fits = pair.messages.empty() || pair.bytes + message.size() <= pair_limit(now);
     if (!fits || memory_ + memory > config_.memory_most ||
@@ -73,6 +75,18 @@ bool EgressQueue::offer(Instant now, PairHandle handle, Buffer&& message)
     memory_ += memory;
     pair.messages.push_back(std::move(message));
     return true;
+}
+
+EgressQueue::Pair& EgressQueue::find_pair(PairHandle handle)
+{
+    const auto known = pairs_.find(handle);
+    if (known != pairs_.end())
+        return known->second;
+    if (pairs_.size() >= sweep_above_) {
+        std::erase_if(pairs_, [](const auto& entry) { return entry.second.messages.empty(); });
+        sweep_above_ = std::max(least_sweep, 2 * pairs_.size());
+    }
+    return pairs_[handle];
 }
 
 bool EgressQueue::offer_text(std::string text)

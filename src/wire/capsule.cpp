@@ -14,10 +14,10 @@
 
 #include "narrowlink/wire/capsule.hpp"
 
+#include <boost/system/errc.hpp>
+
 #include <algorithm>
 #include <cassert>
-
-#include <boost/system/errc.hpp>
 
 namespace narrowlink::wire {
 

@@ -1,8 +1,8 @@
 #include "narrowlink/wire/relay_frame.hpp"
 
-#include <cassert>
-
 #include <boost/system/errc.hpp>
+
+#include <cassert>
 
 namespace narrowlink::wire {
 namespace {

@@ -3,7 +3,6 @@
 #include "narrowlink/wire/random_id.hpp"
 
 #include <array>
-
 #include <fmt/format.h>
 
 namespace narrowlink::wire {

@@ -5,7 +5,8 @@
 namespace narrowlink::wire {
 namespace {
 
-// RFC 9000 §16: the two most significant bits of the first byte are the binary logarithm of the size.
+// RFC 9000 §16: the two most significant bits of the first byte are the binary logarithm of the
+// size.
 std::size_t size_from_first_byte(std::byte first)
 {
     return std::size_t{1} << (std::to_integer<unsigned>(first) >> 6);

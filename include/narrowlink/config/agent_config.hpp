@@ -27,7 +27,8 @@ struct AgentConfig {
     std::optional<Located<std::filesystem::path>> state;
     Duration connect_timeout = std::chrono::seconds{10}; ///< for resolving and dialling a target
     AgentLimits limits;
-    Duration resume_window = std::chrono::minutes{2}; ///< how long a silent client keeps its streams
+    Duration resume_window =
+        std::chrono::minutes{2}; ///< how long a silent client keeps its streams
     LogConfig log;
 
     bool operator==(const AgentConfig&) const = default;

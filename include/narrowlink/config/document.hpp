@@ -31,6 +31,7 @@ public:
     [[nodiscard]] const std::string& file() const { return file_; }
 
     void add(const Value& at, std::string key, std::string text);
+
     void note_key(std::string key) { known_keys_.insert(std::move(key)); }
 
     [[nodiscard]] bool empty() const { return problems_.empty(); }
@@ -50,9 +51,9 @@ inline constexpr std::size_t largest_config = 1'048'576;
 
 /// Reads one YAML document; an empty file is an empty table.
 ///
-/// Refused, each with its place: more than 1 MiB, more than one document, a key that is given twice,
-/// anchors and aliases (with which a short file says a lot), more than 16 levels or 1,000 keys of
-/// one table.
+/// Refused, each with its place: more than 1 MiB, more than one document, a key that is given
+/// twice, anchors and aliases (with which a short file says a lot), more than 16 levels or 1,000
+/// keys of one table.
 Value parse_document(std::string_view text, Problems& problems);
 
 } // namespace narrowlink::config

@@ -53,11 +53,12 @@ struct GatewayLimits {
     std::size_t unauthenticated_per_address = 64;         ///< of one IPv4 address or IPv6 /64
     std::size_t connections_per_second_per_address = 100; ///< new ones; more are closed at once
     std::size_t sessions_per_user = 1'024;                ///< agents and clients of one user space
-    std::size_t pairs_per_client = 64;                    ///< agents that one client talks to at once
-    Duration queue_time = std::chrono::milliseconds{50};  ///< of packets for one peer, at the measured rate
-    std::size_t queue_most = 4'194'304;                   ///< bytes of packets for one peer, at any rate
+    std::size_t pairs_per_client = 64; ///< agents that one client talks to at once
+    Duration queue_time =
+        std::chrono::milliseconds{50};  ///< of packets for one peer, at the measured rate
+    std::size_t queue_most = 4'194'304; ///< bytes of packets for one peer, at any rate
     Duration handshake_timeout = std::chrono::seconds{10}; ///< from TCP connect to a valid token
-    std::size_t messages_per_second = 100;                ///< control messages of one session
+    std::size_t messages_per_second = 100;                 ///< control messages of one session
 
     bool operator==(const GatewayLimits&) const = default;
 };
@@ -66,10 +67,12 @@ struct GatewayConfig {
     std::optional<Located<std::filesystem::path>> state;
     std::optional<Located<HostPort>> public_address; ///< `public`: what join strings name
     std::vector<Service> services;                   ///< empty: the program chooses
-    std::optional<Located<std::filesystem::path>> secret; ///< `secret_path`: the key that signs tokens
-    std::vector<IpPrefix> trusted_proxies;           ///< whose X-Forwarded-For counts
-    std::size_t threads = 0;                         ///< event loops; 0: one per processor
-    std::optional<Located<std::filesystem::path>> site; ///< the folder of the web site for strangers
+    std::optional<Located<std::filesystem::path>>
+        secret;                            ///< `secret_path`: the key that signs tokens
+    std::vector<IpPrefix> trusted_proxies; ///< whose X-Forwarded-For counts
+    std::size_t threads = 0;               ///< event loops; 0: one per processor
+    std::optional<Located<std::filesystem::path>>
+        site; ///< the folder of the web site for strangers
     GatewayLimits limits;
     Duration resume_window = std::chrono::minutes{2}; ///< how long a pair waits for a lost side
     LogConfig log;

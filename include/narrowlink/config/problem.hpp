@@ -29,7 +29,8 @@ using Outcome = std::variant<Config, std::vector<Problem>>;
 template <class T>
 struct Located {
     T value;
-    std::string where{}; ///< `file:line:column: key`, to begin a message with; empty: not from a file
+    std::string
+        where{}; ///< `file:line:column: key`, to begin a message with; empty: not from a file
 
     bool operator==(const Located&) const = default;
 };

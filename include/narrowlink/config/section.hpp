@@ -18,8 +18,8 @@
 namespace narrowlink::config {
 
 /// One table of the file. Each read notes its key; finish() reports the keys nobody read.
-/// Problems are collected, so one run of the program shows all of them; a value with a problem reads
-/// as its fallback.
+/// Problems are collected, so one run of the program shows all of them; a value with a problem
+/// reads as its fallback.
 ///
 /// Requires: the Value and the Problems outlive it.
 class Section {
@@ -37,7 +37,8 @@ public:
     std::optional<std::string> optional_string(std::string_view key);
     bool boolean(std::string_view key, bool fallback);
     Duration duration(std::string_view key, Duration fallback, Duration least, Duration most);
-    std::size_t size(std::string_view key, std::size_t fallback, std::size_t least, std::size_t most);
+    std::size_t size(std::string_view key, std::size_t fallback, std::size_t least,
+                     std::size_t most);
     std::optional<HostPort> host_port(std::string_view key);
     std::optional<SocketAddress> socket_address(std::string_view key);
 

@@ -40,8 +40,8 @@ class Registry {
 public:
     struct Config {
         Duration resume_window = std::chrono::minutes{10};
-        std::size_t pairs_per_session = 64;           ///< of a client
-        std::size_t sessions_per_user = 1'000;        ///< agents and clients together
+        std::size_t pairs_per_session = 64;            ///< of a client
+        std::size_t sessions_per_user = 1'000;         ///< agents and clients together
         std::size_t clientless_pairs_per_user = 1'000; ///< when more, the oldest are given up
     };
 
@@ -138,6 +138,7 @@ private:
         std::string agent; ///< by name: sessions of it come and go
         std::string token; ///< the client's
         std::optional<SessionId> client;
+
         /// Both ends' sessions and handles, while the pair is up.
         struct Up {
             SessionId client;
@@ -145,6 +146,7 @@ private:
             SessionId agent;
             PairHandle agent_handle;
         };
+
         std::optional<Up> up;
         std::uint64_t introduce_id = 0; ///< to be refused if the agent does not come
         Instant expires_at = never;

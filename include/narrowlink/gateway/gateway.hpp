@@ -31,6 +31,7 @@ class Gateway {
 public:
     /// Opens the listeners. Throws io::ListenError, Failure.
     explicit Gateway(Settings settings);
+    Gateway(Gateway&&) noexcept;
     ~Gateway();
     Gateway(const Gateway&) = delete;
     Gateway& operator=(const Gateway&) = delete;

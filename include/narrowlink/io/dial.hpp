@@ -16,11 +16,12 @@ struct DialPace {
     std::size_t most_in_flight = 4; ///< attempts to one address; the oldest makes room
 };
 
-/// Connects to the first of `addresses` that answers (Happy Eyeballs, RFC 8305): families take turns,
-/// a next address is tried when the one before has failed or been silent for `attempt_delay`.
+/// Connects to the first of `addresses` that answers (Happy Eyeballs, RFC 8305): families take
+/// turns, a next address is tried when the one before has failed or been silent for
+/// `attempt_delay`.
 ///
-/// Every silent address gets a fresh SYN each second beside the kernel's own, which come after 1, 3,
-/// 7 and 15 s: a network that was silently gone is noticed within a second of its return.
+/// Every silent address gets a fresh SYN each second beside the kernel's own, which come after 1,
+/// 3, 7 and 15 s: a network that was silently gone is noticed within a second of its return.
 ///
 /// The socket has TCP_NODELAY. Errors, the first that applies to any address:
 /// errc::connection_refused, errc::timed_out (at the deadline), another error of connect(2),

@@ -23,8 +23,8 @@ enum class FileMode : unsigned {
 
 /// Replaces `path` as one step, also across a power cut: a reader finds the old content or the new.
 ///
-/// Run by root, it gives the file to the owner of the directory: a service that runs as another user
-/// can still read its state after an administrator has changed it.
+/// Run by root, it gives the file to the owner of the directory: a service that runs as another
+/// user can still read its state after an administrator has changed it.
 Result<> write_file_atomically(const std::filesystem::path& path, Bytes content,
                                FileMode mode = FileMode::secret);
 

@@ -29,8 +29,11 @@ namespace detail {
 inline std::atomic<LogLevel> least_logged{LogLevel::info};
 
 template <class T>
-concept HasToString = requires(const T& value) {
-    { to_string(value) } -> std::convertible_to<std::string>;
+concept HasToString = requires(const T& value)
+{
+    {
+        to_string(value)
+        } -> std::convertible_to<std::string>;
 };
 
 } // namespace detail
@@ -78,7 +81,8 @@ public:
     }
 
     /// Text that was made for the log rather than borrowed is the monostate here.
-    using Value = std::variant<std::monostate, bool, std::int64_t, std::uint64_t, double, std::string_view>;
+    using Value =
+        std::variant<std::monostate, bool, std::int64_t, std::uint64_t, double, std::string_view>;
 
     [[nodiscard]] const Value& value() const { return value_; }
 
@@ -102,8 +106,8 @@ void write_event(LogLevel level, std::string_view event, std::span<const LogValu
 ///
 ///     log_event(LogLevel::info, "path_opened", "agent", name, "rtt", rtt);
 ///
-/// Values may come from a peer: nothing that a terminal would obey, and no line break, gets through.
-/// They may be numbers, text, durations, ErrorCode, or anything with a to_string().
+/// Values may come from a peer: nothing that a terminal would obey, and no line break, gets
+/// through. They may be numbers, text, durations, ErrorCode, or anything with a to_string().
 template <class... KeysAndValues>
 void log_event(LogLevel level, std::string_view event, const KeysAndValues&... keys_and_values)
 {

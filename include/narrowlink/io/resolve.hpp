@@ -20,7 +20,8 @@ enum class ResolveError {
 
 ErrorCode make_error_code(ResolveError) noexcept;
 
-/// The addresses of `host` in the order of RFC 6724 §6; at least one. An IP address is its own answer.
+/// The addresses of `host` in the order of RFC 6724 §6; at least one. An IP address is its own
+/// answer.
 ///
 /// Asks getaddrinfo(3), so /etc/hosts and every other source of the system count. It cannot be
 /// interrupted; therefore it runs on threads of its own, a lookup that hangs delays no other, and

@@ -82,6 +82,8 @@ public:
     }
 
 private:
+    static constexpr std::size_t least_sweep = 64;
+
     struct Pair {
         std::deque<Buffer> messages;
         std::size_t bytes = 0;
@@ -89,6 +91,7 @@ private:
         std::size_t credit = 0; ///< bytes it may still send in this turn
     };
 
+    Pair& find_pair(PairHandle handle);
     [[nodiscard]] std::optional<Item> poll_message();
     void note_polled(Instant now, std::size_t bytes);
 
@@ -97,7 +100,8 @@ private:
     std::size_t text_bytes_ = 0;
     bool overflowed_ = false;
     std::unordered_map<PairHandle, Pair> pairs_; // handles are the gateway's own counters
-    std::deque<PairHandle> turns_;               // pairs with messages, the one to serve in front
+    std::size_t sweep_above_ = least_sweep;
+    std::deque<PairHandle> turns_; // pairs with messages, the one to serve in front
     std::size_t memory_ = 0;
     std::size_t on_the_way_ = 0; ///< bytes polled and not yet written
     Instant writing_since_{};

@@ -81,8 +81,7 @@ TEST(GatewayConfig, ReadsServicesInFull)
     EXPECT_EQ(files.certificate.value, "/etc/cert.pem");
     EXPECT_EQ(files.certificate.where, "/etc/gateway.yaml:6:18: services[0].tls_config.cert_path");
     EXPECT_EQ(files.key.value, "/keys/key.pem");
-    EXPECT_TRUE(
-        std::holds_alternative<SelfSigned>(std::get<WssService>(config.services[1]).tls));
+    EXPECT_TRUE(std::holds_alternative<SelfSigned>(std::get<WssService>(config.services[1]).tls));
     EXPECT_TRUE(std::holds_alternative<WsService>(config.services[2]));
 }
 
@@ -121,32 +120,33 @@ TEST(GatewayConfig, ReadsEveryOtherKey)
 
 TEST(GatewayConfig, NamesEachMistakeAndItsPlace)
 {
-    EXPECT_THAT(complaints(load_gateway_config("listen: 443\n"
-                                               "services:\n"
-                                               "  - !Wss {listen_addr: \"0.0.0.0:443\", tls: x}\n"
-                                               "  - !Ws {}\n"
-                                               "  - {listen_addr: \"0.0.0.0:1\"}\n"
-                                               "  - !Wss\n"
-                                               "    listen_addr: 0.0.0.0:2\n"
-                                               "    tls_config: !File {cert_path: a}\n"
-                                               "  - !Wss\n"
-                                               "    listen_addr: 0.0.0.0:3\n"
-                                               "    tls_config: !Acme {email: a}\n"
-                                               "limits:\n"
-                                               "  connections: 0\n"
-                                               "secret: x\n",
-                                               "gateway.yaml")),
-                ElementsAre("gateway.yaml:1:9: listen: expected ADDRESS:PORT such as \"0.0.0.0:443\" "
-                            "or \"[::]:443\"",
-                            "gateway.yaml:3:39: services[0].tls: unknown key",
-                            "gateway.yaml:4:5: services[1].listen_addr: is required",
-                            "gateway.yaml:5:5: services[2]: expected !Wss or !Ws before the section",
-                            "gateway.yaml:8:17: services[3].tls_config.key_path: is required",
-                            "gateway.yaml:11:17: services[4].tls_config: unknown tag !Acme; expected "
-                            "!File or !SelfSigned",
-                            "gateway.yaml:13:16: limits.connections: expected a whole number from 1 "
-                            "to 1000000",
-                            "gateway.yaml:14:1: secret: unknown key"));
+    EXPECT_THAT(
+        complaints(load_gateway_config("listen: 443\n"
+                                       "services:\n"
+                                       "  - !Wss {listen_addr: \"0.0.0.0:443\", tls: x}\n"
+                                       "  - !Ws {}\n"
+                                       "  - {listen_addr: \"0.0.0.0:1\"}\n"
+                                       "  - !Wss\n"
+                                       "    listen_addr: 0.0.0.0:2\n"
+                                       "    tls_config: !File {cert_path: a}\n"
+                                       "  - !Wss\n"
+                                       "    listen_addr: 0.0.0.0:3\n"
+                                       "    tls_config: !Acme {email: a}\n"
+                                       "limits:\n"
+                                       "  connections: 0\n"
+                                       "secret: x\n",
+                                       "gateway.yaml")),
+        ElementsAre("gateway.yaml:1:9: listen: expected ADDRESS:PORT such as \"0.0.0.0:443\" "
+                    "or \"[::]:443\"",
+                    "gateway.yaml:3:39: services[0].tls: unknown key",
+                    "gateway.yaml:4:5: services[1].listen_addr: is required",
+                    "gateway.yaml:5:5: services[2]: expected !Wss or !Ws before the section",
+                    "gateway.yaml:8:17: services[3].tls_config.key_path: is required",
+                    "gateway.yaml:11:17: services[4].tls_config: unknown tag !Acme; expected "
+                    "!File or !SelfSigned",
+                    "gateway.yaml:13:16: limits.connections: expected a whole number from 1 "
+                    "to 1000000",
+                    "gateway.yaml:14:1: secret: unknown key"));
 }
 
 // --- the agent and the client

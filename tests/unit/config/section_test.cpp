@@ -40,12 +40,13 @@ TEST(Section, TellsAllProblemsOfOneFileAtOnce)
     direct.duration("keepalive", 10s, 1s, 25s);
     direct.finish();
     file.root.finish();
-    EXPECT_THAT(file.complaints(),
-                ElementsAre("agent.yaml:1:1: gateway: is required",
-                            "agent.yaml:2:14: direct.keepalive: expected a duration such as \"15s\" "
-                            "or \"250ms\"",
-                            "agent.yaml:3:3: direct.kepalive: unknown key; did you mean `keepalive`?",
-                            "agent.yaml:4:3: direct.zzz: unknown key"));
+    EXPECT_THAT(
+        file.complaints(),
+        ElementsAre("agent.yaml:1:1: gateway: is required",
+                    "agent.yaml:2:14: direct.keepalive: expected a duration such as \"15s\" "
+                    "or \"250ms\"",
+                    "agent.yaml:3:3: direct.kepalive: unknown key; did you mean `keepalive`?",
+                    "agent.yaml:4:3: direct.zzz: unknown key"));
 }
 
 TEST(Section, ReadsEveryType)
@@ -131,22 +132,20 @@ TEST(Section, SaysWhatItExpected)
     root.required_string("nothing");
     EXPECT_THAT(
         file.complaints(),
-        ElementsAre("agent.yaml:1:7: text: expected text",
-                    "agent.yaml:2:7: flag: expected true or false",
-                    "agent.yaml:3:8: count: expected a whole number from 1 to 100",
-                    "agent.yaml:4:7: time: must be from 1s to 25s",
-                    "agent.yaml:5:7: size: expected a size such as \"64KiB\" or \"4MiB\"",
-                    "agent.yaml:6:9: target: expected HOST:PORT such as \"gateway.example:443\"",
-                    "agent.yaml:7:9: listen: expected ADDRESS:PORT such as \"0.0.0.0:443\" or "
-                    "\"[::]:443\"",
-                    "agent.yaml:8:8: nets[0]: expected an address block such as \"10.0.0.0/8\" or "
-                    "\"::1\"",
-                    "agent.yaml:9:9: words[0]: expected text",
-                    "agent.yaml:10:7: pick: expected one or two",
-                    "agent.yaml:11:7: list: expected a list",
-                    "agent.yaml:12:8: table: expected a section with keys",
-                    "agent.yaml:13:7: path: expected a path",
-                    "agent.yaml:14:1: nothing: expected text"));
+        ElementsAre(
+            "agent.yaml:1:7: text: expected text", "agent.yaml:2:7: flag: expected true or false",
+            "agent.yaml:3:8: count: expected a whole number from 1 to 100",
+            "agent.yaml:4:7: time: must be from 1s to 25s",
+            "agent.yaml:5:7: size: expected a size such as \"64KiB\" or \"4MiB\"",
+            "agent.yaml:6:9: target: expected HOST:PORT such as \"gateway.example:443\"",
+            "agent.yaml:7:9: listen: expected ADDRESS:PORT such as \"0.0.0.0:443\" or "
+            "\"[::]:443\"",
+            "agent.yaml:8:8: nets[0]: expected an address block such as \"10.0.0.0/8\" or "
+            "\"::1\"",
+            "agent.yaml:9:9: words[0]: expected text", "agent.yaml:10:7: pick: expected one or two",
+            "agent.yaml:11:7: list: expected a list",
+            "agent.yaml:12:8: table: expected a section with keys",
+            "agent.yaml:13:7: path: expected a path", "agent.yaml:14:1: nothing: expected text"));
 }
 
 TEST(Section, RefusesNumbersOutOfRange)
@@ -268,8 +267,7 @@ TEST(Document, RefusesTooMuch)
     std::string many;
     for (int i = 0; i < 1'001; ++i)
         many += fmt::format("k{}: 1\n", i);
-    EXPECT_THAT(File{many}.complaints(),
-                ElementsAre("agent.yaml:1001:1: more than 1000 keys"));
+    EXPECT_THAT(File{many}.complaints(), ElementsAre("agent.yaml:1001:1: more than 1000 keys"));
 }
 
 TEST(Document, RefusesAKeyThatIsNoWord)

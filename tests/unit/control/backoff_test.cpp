@@ -1,10 +1,9 @@
 #include "narrowlink/control/backoff.hpp"
-
 #include "samples.hpp"
 
-#include <set>
-
 #include <gtest/gtest.h>
+
+#include <set>
 
 namespace narrowlink::control {
 namespace {
@@ -17,8 +16,8 @@ TEST(Backoff, DoublesUpToItsCeiling)
 {
     SeededRandom random{1};
     Backoff backoff{without_jitter};
-    for (const Duration expected : {100ms, 200ms, 400ms, 800ms, 1'600ms, 3'200ms, 6'400ms,
-                                    12'800ms, 25'600ms, 30'000ms, 30'000ms})
+    for (const Duration expected : {100ms, 200ms, 400ms, 800ms, 1'600ms, 3'200ms, 6'400ms, 12'800ms,
+                                    25'600ms, 30'000ms, 30'000ms})
         EXPECT_EQ(backoff.next(random), expected);
 }
 

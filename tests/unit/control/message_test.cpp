@@ -1,14 +1,12 @@
+#include "narrowlink/control/error.hpp"
 #include "narrowlink/control/message.hpp"
-
 #include "samples.hpp"
 
-#include "narrowlink/control/error.hpp"
-
-#include <string>
-#include <vector>
+#include <gtest/gtest.h>
 
 #include <fmt/format.h>
-#include <gtest/gtest.h>
+#include <string>
+#include <vector>
 
 namespace narrowlink::control {
 namespace {
@@ -127,8 +125,7 @@ TEST(Message, IsRefusedWhenAMemberIsMissingOrOfTheWrongType)
     const auto hello = [](std::string_view members) {
         return fmt::format(R"({{"type":"hello","software":"s",{}}})", members);
     };
-    const std::string identity =
-        fmt::format(R"("key":"{}","instance":"{}")", pin_text, id_text);
+    const std::string identity = fmt::format(R"("key":"{}","instance":"{}")", pin_text, id_text);
     ASSERT_FALSE(error_of(hello(identity + R"(,"version_min":1,"version_max":1)")));
 
     for (const std::string& text : {
@@ -229,9 +226,7 @@ TEST(Message, FullPageOfAgentsWithTheWorstNamesFits)
                       .software = std::string(max_name_size, '\\'),
                       .connected_seconds = (std::uint64_t{1} << 53) - 1,
                       .address = std::string(max_name_size, '"')};
-    const Agents page{.id = 1,
-                      .agents = std::vector(max_agents_per_message, worst),
-                      .more = true};
+    const Agents page{.id = 1, .agents = std::vector(max_agents_per_message, worst), .more = true};
     EXPECT_FALSE(error_of(format(page)));
 }
 

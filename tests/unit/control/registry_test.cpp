@@ -1,14 +1,13 @@
 #include "narrowlink/control/registry.hpp"
-
 #include "samples.hpp"
 
+#include <gtest/gtest.h>
+
+#include <fmt/format.h>
 #include <map>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <fmt/format.h>
-#include <gtest/gtest.h>
 
 namespace narrowlink::control {
 namespace {
@@ -37,14 +36,15 @@ public:
     ErrorCode agent(SessionId session, std::string name = "home", std::string user = "ann",
                     std::uint8_t key = 100)
     {
-        return drained(registry.add_agent(now, session,
-                                          {.user = std::move(user),
-                                           .name = std::move(name),
-                                           .token = fmt::format("token-{}", session_number(session)),
-                                           .key = pin_of(key),
-                                           .instance = instance_of(key),
-                                           .software = "test",
-                                           .address = {}}));
+        return drained(
+            registry.add_agent(now, session,
+                               {.user = std::move(user),
+                                .name = std::move(name),
+                                .token = fmt::format("token-{}", session_number(session)),
+                                .key = pin_of(key),
+                                .instance = instance_of(key),
+                                .software = "test",
+                                .address = {}}));
     }
 
     ErrorCode client(SessionId session, std::uint8_t key = 1, std::string user = "ann",
@@ -65,8 +65,8 @@ public:
     void introduce(SessionId client, wire::PairId pair, bool resume = false,
                    std::string agent = "home", std::uint64_t id = 7)
     {
-        handle(client, Introduce{.id = id, .agent = std::move(agent), .pair = pair,
-                                 .resume = resume});
+        handle(client,
+               Introduce{.id = id, .agent = std::move(agent), .pair = pair, .resume = resume});
     }
 
     void handle(SessionId session, const Message& message)

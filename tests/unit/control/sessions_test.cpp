@@ -1,14 +1,13 @@
 // Both ends of a control session: each alone, and one against the other.
 
-#include "samples.hpp"
-
 #include "narrowlink/control/gateway_session.hpp"
 #include "narrowlink/control/node_session.hpp"
+#include "samples.hpp"
+
+#include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 namespace narrowlink::control {
 namespace {
@@ -254,18 +253,20 @@ TEST(NodeSession, RefusesMessagesThatAreNotForItsRole)
     const Introduced for_clients{.pair = pair_of(1), .agent = "a"};
     const Interrupted by_key{.pair = pair_of(1), .client_key = pin_of(1)};
     const Interrupted by_id{.pair = pair_of(1), .client_key = {}};
+
     struct Case {
         Role role;
         Message message;
         bool welcome;
     };
-    for (const Case& c : {Case{Role::agent, for_agents, true}, Case{Role::client, for_agents, false},
-                          Case{Role::agent, for_clients, false},
-                          Case{Role::client, for_clients, true}, Case{Role::agent, by_key, true},
-                          Case{Role::client, by_key, false}, Case{Role::agent, by_id, false},
-                          Case{Role::client, by_id, true}, Case{Role::agent, Agents{}, false},
-                          Case{Role::client, List{1}, false},
-                          Case{Role::client, some_welcome, false}}) {
+
+    for (const Case& c :
+         {Case{Role::agent, for_agents, true}, Case{Role::client, for_agents, false},
+          Case{Role::agent, for_clients, false}, Case{Role::client, for_clients, true},
+          Case{Role::agent, by_key, true}, Case{Role::client, by_key, false},
+          Case{Role::agent, by_id, false}, Case{Role::client, by_id, true},
+          Case{Role::agent, Agents{}, false}, Case{Role::client, List{1}, false},
+          Case{Role::client, some_welcome, false}}) {
         Node node = Node::established(c.role);
         node.hear(c.message);
         EXPECT_EQ(node.session.is_established(), c.welcome) << format(c.message);
@@ -317,8 +318,8 @@ TEST(GatewaySession, RefusesANodeWithTheOwnersReason)
     gateway.hear(hello_of(1));
     gateway.session.refuse(gateway.now, ClosingReason::unauthorized, "policy 7 has expired");
     EXPECT_EQ(transmits_of(gateway.session),
-              (std::vector<Message>{
-                  Closing{.reason = ClosingReason::unauthorized, .message = "policy 7 has expired"}}));
+              (std::vector<Message>{Closing{.reason = ClosingReason::unauthorized,
+                                            .message = "policy 7 has expired"}}));
     EXPECT_TRUE(find_event<GatewaySession::Closed>(gateway.session));
     gateway.session.accept(gateway.now, {});
     EXPECT_TRUE(transmits_of(gateway.session).empty());
@@ -385,18 +386,20 @@ TEST(GatewaySession, PassesOnWhatTheRoleMaySay)
     const Release of_agent{.pair = pair_of(1), .client_key = pin_of(1)};
     const Release of_client{.pair = pair_of(1), .client_key = {}};
     const Introduce introduce{.id = 1, .agent = "a", .pair = pair_of(1), .resume = false};
+
     struct Case {
         Role role;
         Message message;
         bool allowed;
     };
+
     for (const Case& c :
          {Case{Role::client, List{1}, true}, Case{Role::agent, List{1}, false},
           Case{Role::client, introduce, true}, Case{Role::agent, introduce, false},
           Case{Role::client, of_client, true}, Case{Role::agent, of_client, false},
           Case{Role::client, of_agent, false}, Case{Role::agent, of_agent, true},
-          Case{Role::client, hello_of(1), false},
-          Case{Role::client, Closing{}, false}, Case{Role::client, some_welcome, false}}) {
+          Case{Role::client, hello_of(1), false}, Case{Role::client, Closing{}, false},
+          Case{Role::client, some_welcome, false}}) {
         Gateway gateway = Gateway::established(c.role);
         gateway.hear(c.message);
         EXPECT_EQ(gateway.session.is_established(), c.allowed) << format(c.message);
@@ -454,9 +457,9 @@ TEST(GatewaySession, SendsForTheRegistryOnlyWhileEstablished)
     EXPECT_EQ(transmits_of(gateway.session).size(), 1U);
     gateway.session.close(start, ClosingReason::shutdown, "restart");
     gateway.session.send(Interrupted{.pair = pair_of(1), .client_key = {}});
-    EXPECT_EQ(transmits_of(gateway.session),
-              (std::vector<Message>{
-                  Closing{.reason = ClosingReason::shutdown, .message = "restart"}}));
+    EXPECT_EQ(
+        transmits_of(gateway.session),
+        (std::vector<Message>{Closing{.reason = ClosingReason::shutdown, .message = "restart"}}));
 }
 
 // ---- both
@@ -466,11 +469,13 @@ TEST(Sessions, StayEstablishedForAnHourOfNothingButPings)
     NodeSession node{{}, Role::agent, hello_of(1), start};
     GatewaySession gateway{{}, Role::agent, start};
     constexpr Duration one_way = 400ms;
+
     struct Flight {
         Instant at;
         bool to_gateway;
         std::string text;
     };
+
     std::deque<Flight> flights;
     std::size_t rtts = 0;
     Instant now = start;

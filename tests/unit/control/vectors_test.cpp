@@ -7,15 +7,15 @@
 #include "narrowlink/wire/udp_target.hpp"
 #include "narrowlink/wire/varint.hpp"
 
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <gtest/gtest.h>
+
 #include <array>
 #include <fstream>
 #include <iterator>
 #include <string>
 #include <vector>
-
-#include <boost/json/parse.hpp>
-#include <boost/json/serialize.hpp>
-#include <gtest/gtest.h>
 
 namespace narrowlink {
 namespace {
@@ -67,8 +67,7 @@ TEST(Vectors, OfRelayMessages)
         const auto message = bytes_of(vector.at("message"));
         const auto frame = wire::decode_relay_frame(message);
         ASSERT_TRUE(frame);
-        EXPECT_EQ(frame->header.segment_size,
-                  vector.at("segment_size").to_number<std::uint16_t>());
+        EXPECT_EQ(frame->header.segment_size, vector.at("segment_size").to_number<std::uint16_t>());
         EXPECT_EQ(static_cast<std::uint32_t>(frame->header.handle),
                   vector.at("handle").to_number<std::uint32_t>());
         EXPECT_EQ(frame->segments(), vector.at("packets").as_array().size());
@@ -129,8 +128,9 @@ TEST(Vectors, OfUdpPayloadsAndTargets)
         const auto payload = wire::decode_udp_payload(datagram);
         ASSERT_TRUE(payload);
         ASSERT_EQ(payload->has_value(), !vector.at("payload").is_null());
-        if (*payload)
+        if (*payload) {
             EXPECT_EQ(to_hex(**payload), text_of(vector.at("payload")));
+        }
     }
     for (const json::value& vector : file.at("udp_refused").as_array())
         EXPECT_FALSE(wire::decode_udp_payload(bytes_of(vector)));

@@ -199,9 +199,6 @@ struct Dial : testing::Test {
     tcp::acceptor listener{loop, {net::ip::address_v4::loopback(), 0}};
     const std::uint16_t port = listener.local_endpoint().port();
 };
-        return gone.local_endpoint().port();
-    }
-};
 
 TEST_F(Dial, ConnectsWithoutDelayOfSmallWrites)
 {
@@ -308,8 +305,7 @@ TEST_F(Dial, HasNothingToDialWithoutAddresses)
 TEST_F(Dial, ConnectsAUdpSocketToTheFirstAddressWithARoute)
 {
     // 255.255.255.255 needs SO_BROADCAST, so connect(2) refuses it.
-    const auto socket =
-        test::run(loop, dial_udp({ip("255.255.255.255"), ip("127.0.0.1")}, 5'353));
+    const auto socket = test::run(loop, dial_udp({ip("255.255.255.255"), ip("127.0.0.1")}, 5'353));
     EXPECT_EQ(socket.remote_endpoint().address(), net::ip::address_v4::loopback());
     EXPECT_EQ(socket.remote_endpoint().port(), 5'353);
 }

@@ -28,6 +28,7 @@ struct Files : testing::Test {
     static unsigned mode(const fs::path& path)
     {
         struct stat found {};
+
         EXPECT_EQ(::stat(path.c_str(), &found), 0) << path;
         return found.st_mode & 07777U;
     }
@@ -97,6 +98,7 @@ TEST_F(Files, GivesWhatRootWritesToTheOwnerOfTheDirectory)
     const auto lock = FileLock::take(directory / "lock");
     for (const char* name : {"file", "lock"}) {
         struct stat found {};
+
         ASSERT_EQ(::stat((directory / name).c_str(), &found), 0);
         EXPECT_EQ(found.st_uid, somebody) << name;
     }
@@ -162,8 +164,8 @@ struct Places : testing::Test {
 
 TEST_F(Places, KeepsStateWhereTheEnvironmentSays)
 {
-    const char* expected = ::geteuid() == 0 ? "/var/lib/narrowlink/agent"
-                                            : "/home/ann/.local/state/narrowlink/agent";
+    const char* expected =
+        ::geteuid() == 0 ? "/var/lib/narrowlink/agent" : "/home/ann/.local/state/narrowlink/agent";
     EXPECT_EQ(state_directory("agent"), expected);
     ::setenv("XDG_STATE_HOME", "relative/path", 1);
     EXPECT_EQ(state_directory("agent"), expected);
@@ -188,6 +190,7 @@ TEST_F(Places, FindsTheFirstConfigurationThatExists)
     struct Directory : Files {
         void TestBody() override {}
     };
+
     const Directory files;
     ::setenv("XDG_CONFIG_HOME", files.directory.c_str(), 1);
     EXPECT_EQ(find_config_file("no-such-role"), std::nullopt);

@@ -71,7 +71,10 @@ TEST_F(Log, LetsNoControlCharacterThrough)
     EXPECT_EQ(value("a\nb\x1b[2Jc\x7f"), R"("a\nb\u001b[2Jc\u007f")");
     EXPECT_EQ(value("\xc2\x9b\x32J"), R"("\u009b2J")") << "C1 control, in UTF-8";
     EXPECT_EQ(value("\x9b\x32J"), R"("\ufffd2J")") << "the same as a bare byte";
-    EXPECT_EQ(value("a\xe2\x80\xae" "b"), R"("a\u202eb")") << "right-to-left override";
+    EXPECT_EQ(value("a\xe2\x80\xae"
+                    "b"),
+              R"("a\u202eb")")
+        << "right-to-left override";
     EXPECT_EQ(value("\xed\xa0\x80"), R"("\ufffd\ufffd\ufffd")") << "a surrogate is not UTF-8";
     EXPECT_EQ(value("\xc0\xaf\xe2\x82"), R"("\ufffd\ufffd\ufffd\ufffd")") << "overlong; cut off";
     EXPECT_EQ(value("gr\xc3\xbc\xc3\x9f"), "\"gr\xc3\xbc\xc3\x9f\"") << "letters stay";

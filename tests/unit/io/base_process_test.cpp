@@ -206,7 +206,8 @@ TEST_F(Daemonize, FailsTheCommandWhenTheDaemonEndsBeforeItIsReady)
 
 TEST_F(Daemonize, ReportsALogFileThatCannotBeOpened)
 {
-    EXPECT_EQ(start({.pid_file = {}, .log_file = directory / "missing" / "log"}, [](Daemon&) {}), 3);
+    EXPECT_EQ(start({.pid_file = {}, .log_file = directory / "missing" / "log"}, [](Daemon&) {}),
+              3);
 }
 
 } // namespace

@@ -27,8 +27,7 @@ struct Ends {
     Ends(int n, int f) : near{n}, far{f} {}
 
     Ends(Ends&& other) noexcept
-        : near{std::exchange(other.near, -1)}
-        , far{std::exchange(other.far, -1)}
+        : near{std::exchange(other.near, -1)}, far{std::exchange(other.far, -1)}
     {
     }
 

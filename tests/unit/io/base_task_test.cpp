@@ -39,11 +39,15 @@ net::awaitable<void> note_when_ended(bool& ended)
 {
     struct Note {
         bool& flag;
+
         explicit Note(bool& f) : flag{f} {}
+
         Note(const Note&) = delete;
         Note& operator=(const Note&) = delete;
+
         ~Note() { flag = true; }
     };
+
     const Note note{ended};
     co_await sleep(1h);
 }
@@ -107,6 +111,35 @@ TEST_F(WithDeadline, PassesTheCancellationOfItsCallerOn)
     EXPECT_EQ(seen, net::error::operation_aborted) << "the inner deadline was far away";
 }
 
+net::awaitable<void> say_goodbye_when_cancelled()
+{
+    co_await net::this_coro::throw_if_cancelled(false);
+    try {
+        co_await sleep(1h);
+    } catch (const boost::system::system_error&) {
+        // cancelled
+    }
+    co_await sleep(2ms);
+}
+
+net::awaitable<void> note_error(net::awaitable<void> task, boost::system::error_code& seen)
+{
+    try {
+        co_await std::move(task);
+    } catch (const boost::system::system_error& error) {
+        seen = error.code();
+    }
+}
+
+TEST_F(WithDeadline, DoesNotTakeItsCallersCancellationForItsDeadline)
+{
+    boost::system::error_code seen;
+    auto inner = with_deadline(now() + 1h, say_goodbye_when_cancelled());
+    auto outer = note_error(std::move(inner), seen);
+    EXPECT_EQ(test::error_of(loop, with_deadline(now() + 5ms, std::move(outer))), timed_out);
+    EXPECT_EQ(seen, net::error::operation_aborted);
+}
+
 TEST_F(WithDeadline, MayBeUsedOftenInOneCoroutine)
 {
     struct Loop {
@@ -121,6 +154,7 @@ TEST_F(WithDeadline, MayBeUsedOftenInOneCoroutine)
             co_return done;
         }
     };
+
     EXPECT_EQ(test::run(loop, Loop::run()), 1'000);
 }
 

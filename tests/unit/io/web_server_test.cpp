@@ -383,15 +383,18 @@ TEST(WebServer, RefusesToStartWithABrokenCertificate)
 
 TEST(WebServer, NamesTheAddressThatIsInUseAndTheRemedy)
 {
-    WebLab lab;
+    const SocketAddress any_port{*IpAddress::parse("127.0.0.1"), 0};
+    net::io_context loop;
+    test::Site site{loop.get_executor()};
+    const WebServer first{{.listeners = {{any_port, std::nullopt}}}, site, {loop.get_executor()}};
     WebServerOptions options;
-    options.listeners.push_back({lab.server.addresses()[0], std::nullopt});
+    options.listeners.push_back({first.addresses()[0], std::nullopt});
     try {
-        const WebServer second{options, lab.site, {lab.loop.get_executor()}};
+        const WebServer second{options, site, {loop.get_executor()}};
         FAIL() << "two servers on one port";
     } catch (const ListenError& error) {
         EXPECT_EQ(error.code(), boost::system::errc::address_in_use);
-        EXPECT_THAT(error.what(), AllOf(HasSubstr(to_string(lab.server.addresses()[0])),
+        EXPECT_THAT(error.what(), AllOf(HasSubstr(to_string(first.addresses()[0])),
                                         HasSubstr("choose another port")));
     }
 }

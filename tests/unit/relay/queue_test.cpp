@@ -1,11 +1,11 @@
 #include "narrowlink/relay/queue.hpp"
 
+#include <gtest/gtest.h>
+
 #include <map>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 namespace narrowlink::relay {
 namespace {
@@ -212,7 +212,9 @@ TEST(EgressQueue, LowersItsLimitWhileASocketTakesNothing)
 TEST(EgressQueue, LeavesMemoryForOthersBesideAPairThatIsFull)
 {
     constexpr std::size_t block = 65'536;
-    EgressQueue queue{{.pair_least = 1 << 30, .pair_most = 1 << 30, .pair_unmeasured = 1 << 30,
+    EgressQueue queue{{.pair_least = 1 << 30,
+                       .pair_most = 1 << 30,
+                       .pair_unmeasured = 1 << 30,
                        .memory_most = 64 * block}};
     EXPECT_EQ(fill(queue, red), 32);
     EXPECT_EQ(fill(queue, blue), 16);
@@ -239,6 +241,21 @@ TEST(EgressQueue, ForgetsAPair)
     queue.forget(red);
     queue.forget(blue);
     EXPECT_EQ(fill(queue, green), 8) << "the memory is free again: 512 KiB";
+}
+
+TEST(EgressQueue, KeepsWhatWaitsWhenItSweepsPairsThatNobodyForgot)
+{
+    EgressQueue queue{{}};
+    queue.offer(start, red, train(red, 1, 1));
+    for (std::uint32_t n = 10; n < 1'000; ++n) {
+        queue.offer(start, PairHandle{n}, train(PairHandle{n}, 2, 2));
+        ASSERT_TRUE(queue.poll(start));
+        queue.offer(start, red, train(red, 1, 1));
+    }
+    std::size_t waiting = 0;
+    while (queue.poll(start))
+        ++waiting;
+    EXPECT_EQ(waiting, 1'000U - 9);
 }
 
 TEST(EgressQueue, AlwaysTakesOneMessageOfAnIdlePair)

@@ -1,8 +1,8 @@
 #include "narrowlink/relay/table.hpp"
 
-#include <vector>
-
 #include <gtest/gtest.h>
+
+#include <vector>
 
 namespace narrowlink::relay {
 namespace {

@@ -1,11 +1,11 @@
 #include "narrowlink/wire/capsule.hpp"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <random>
 #include <string>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 namespace narrowlink::wire {
 namespace {

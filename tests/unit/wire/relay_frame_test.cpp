@@ -1,9 +1,9 @@
 #include "narrowlink/wire/relay_frame.hpp"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 namespace narrowlink::wire {
 namespace {

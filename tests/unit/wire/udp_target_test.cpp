@@ -65,8 +65,7 @@ TEST(UdpTarget, RefusesEverythingElse)
 
 TEST(UdpTarget, RefusesALongHostWithoutDecodingIt)
 {
-    EXPECT_FALSE(
-        parse_udp_path("/.well-known/masque/udp/" + std::string(1'000'000, 'a') + "/53/"));
+    EXPECT_FALSE(parse_udp_path("/.well-known/masque/udp/" + std::string(1'000'000, 'a') + "/53/"));
 }
 
 } // namespace

@@ -1,9 +1,9 @@
 #include "narrowlink/wire/varint.hpp"
 
+#include <gtest/gtest.h>
+
 #include <array>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 namespace narrowlink::wire {
 namespace {

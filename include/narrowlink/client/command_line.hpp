@@ -1,0 +1,52 @@
+#pragma once
+
+#include "narrowlink/client/client.hpp"
+#include "narrowlink/config/client_config.hpp"
+#include "narrowlink/program/command_line.hpp"
+
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace narrowlink::client {
+
+struct JoinCommand {
+    std::string join;
+};
+
+struct ListCommand {
+    bool verbose = false;
+    bool json = false;
+};
+
+struct ConnectCommand {
+    std::string agent;
+    HostPort target;
+    bool udp = false;
+};
+
+struct ForwardCommand {
+    std::string agent;
+    std::vector<Forward> forwards;
+};
+
+using Command = std::variant<JoinCommand, ListCommand, ConnectCommand, ForwardCommand>;
+
+/// What the command line of narrowlink-client says.
+struct CommandLine {
+    program::CommonOptions common;
+    std::optional<std::string> join;
+    Command command;
+};
+
+/// An exit code when there is nothing more to do.
+std::variant<CommandLine, ExitCode> parse_command_line(int argc, const char* const* argv);
+
+/// Everything the commands need, from configuration, state directory and join string. Throws Failure.
+Settings make_settings(const CommandLine&, const config::ClientConfig&,
+                       const std::filesystem::path& state, Random&);
+
+/// Runs the command until it ends, or SIGTERM or SIGINT. Throws Failure.
+void run(const Command&, Settings settings, const std::filesystem::path& state, Random& random);
+
+} // namespace narrowlink::client

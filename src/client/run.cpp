@@ -1,0 +1,147 @@
+#include "narrowlink/client/command_line.hpp"
+#include "narrowlink/io/signals.hpp"
+#include "narrowlink/io/together.hpp"
+
+#include <cstdio>
+#include <utility>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/json.hpp>
+#include <fmt/format.h>
+
+namespace narrowlink::client {
+namespace {
+
+struct Ended {}; // by itself or by a signal: `&&` stops at the first failure only
+
+net::awaitable<void> wait_for_stop(io::Signals& signals)
+{
+    auto next = signals.next();
+    co_await std::move(next);
+    throw Ended{};
+}
+
+std::string age(std::uint64_t seconds)
+{
+    const std::uint64_t minutes = seconds / 60;
+    if (minutes == 0)
+        return fmt::format("{}s", seconds);
+    if (minutes < 60)
+        return fmt::format("{}m{:02}s", minutes, seconds % 60);
+    if (minutes < 24 * 60)
+        return fmt::format("{}h{:02}m", minutes / 60, minutes % 60);
+    return fmt::format("{}d{:02}h", minutes / (24 * 60), minutes / 60 % 24);
+}
+
+void print_json(const std::vector<control::Agent>& agents)
+{
+    boost::json::array array;
+    for (const control::Agent& agent : agents) {
+        boost::json::object object{{"name", agent.name},
+                                   {"key", to_string(agent.key)},
+                                   {"instance", to_string(agent.instance)},
+                                   {"software", agent.software},
+                                   {"connected_seconds", agent.connected_seconds}};
+        if (agent.address)
+            object.emplace("address", *agent.address);
+        array.push_back(std::move(object));
+    }
+    fmt::print("{}\n", boost::json::serialize(array));
+}
+
+void print(const std::vector<control::Agent>& agents, const ListCommand& command)
+{
+    if (command.json) {
+        print_json(agents);
+        return;
+    }
+    if (agents.empty()) {
+        fmt::print(stderr, "no agent is connected\n");
+        return;
+    }
+    std::size_t width = std::string_view{"NAME"}.size();
+    for (const control::Agent& agent : agents)
+        width = std::max(width, agent.name.size());
+    if (command.verbose)
+        fmt::print("{:{}}  {:<39}  {:>9}  {:<18}  KEY\n", "NAME", width, "ADDRESS", "CONNECTED",
+                   "SOFTWARE");
+    for (const control::Agent& agent : agents) {
+        if (command.verbose)
+            fmt::print("{:{}}  {:<39}  {:>9}  {:<18}  {}\n", agent.name, width,
+                       agent.address.value_or("-"), age(agent.connected_seconds), agent.software,
+                       to_string(agent.key));
+        else
+            fmt::print("{}\n", agent.name);
+    }
+}
+
+net::awaitable<void> execute(const JoinCommand& command, Settings settings,
+                             const std::filesystem::path& state, Random& random)
+{
+    const std::string gateway = to_string(settings.node.gateway.gateway);
+    auto checking = check_gateway(std::move(settings), random);
+    const std::string name = co_await std::move(checking);
+    program::save_join_string(state, command.join);
+    fmt::print(stderr, "joined {} as {}; try `narrowlink-client list`\n", gateway, name);
+}
+
+net::awaitable<void> execute(const ListCommand& command, Settings settings,
+                             const std::filesystem::path&, Random& random)
+{
+    auto listing = list_agents(std::move(settings), random);
+    const std::vector<control::Agent> agents = co_await std::move(listing);
+    print(agents, command);
+}
+
+net::awaitable<void> execute(const ConnectCommand& command, Settings settings,
+                             const std::filesystem::path&, Random& random)
+{
+    auto connecting =
+        connect(std::move(settings), command.agent, command.target, command.udp, random);
+    co_await std::move(connecting);
+}
+
+net::awaitable<void> execute(const ForwardCommand& command, Settings settings,
+                             const std::filesystem::path&, Random& random)
+{
+    auto forwarding = forward(std::move(settings), command.agent, command.forwards, random);
+    co_await std::move(forwarding);
+}
+
+net::awaitable<void> execute_command(const Command& command, Settings settings,
+                                     const std::filesystem::path& state, Random& random)
+{
+    auto executing = std::visit(
+        [&](const auto& c) { return execute(c, std::move(settings), state, random); }, command);
+    co_await std::move(executing);
+    throw Ended{};
+}
+
+net::awaitable<void> run_until_stopped(const Command& command, Settings settings,
+                                       const std::filesystem::path& state, Random& random)
+{
+    io::Signals signals{co_await net::this_coro::executor};
+    try {
+        auto executing = execute_command(command, std::move(settings), state, random);
+        auto stop = wait_for_stop(signals);
+        auto both = io::together(std::move(executing), std::move(stop));
+        co_await std::move(both);
+    } catch (const Ended&) {
+    }
+}
+
+} // namespace
+
+void run(const Command& command, Settings settings, const std::filesystem::path& state,
+         Random& random)
+{
+    net::io_context context{1};
+    net::co_spawn(context, run_until_stopped(command, std::move(settings), state, random),
+                  [](const std::exception_ptr& failure) {
+                      if (failure)
+                          std::rethrow_exception(failure);
+                  });
+    context.run();
+}
+
+} // namespace narrowlink::client
