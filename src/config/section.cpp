@@ -12,20 +12,16 @@
 namespace narrowlink::config {
 namespace {
 
-/// The steps from one word to the other: characters added, left out, changed or swapped with their
-/// neighbour (optimal string alignment).
+/// The characters to add, leave out or change to get from one word to the other (Levenshtein).
 std::size_t distance(std::string_view a, std::string_view b)
 {
-    std::vector<std::size_t> before_last, last(b.size() + 1), row(b.size() + 1);
+    std::vector<std::size_t> last(b.size() + 1), row(b.size() + 1);
     std::iota(last.begin(), last.end(), std::size_t{0});
     for (std::size_t i = 1; i <= a.size(); ++i) {
         row[0] = i;
-        for (std::size_t j = 1; j <= b.size(); ++j) {
+        for (std::size_t j = 1; j <= b.size(); ++j)
             row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (a[i - 1] != b[j - 1])});
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-                row[j] = std::min(row[j], before_last[j - 2] + 1);
-        }
-        before_last = std::exchange(last, row);
+        std::swap(last, row);
     }
     return last[b.size()];
 }

@@ -27,6 +27,15 @@ config::Service self_signed_service(const SocketAddress& address)
     return config::WssService{.listen = {address}, .domains = {}, .tls = config::SelfSigned{}};
 }
 
+/// --listen takes the place of the HTTPS listeners; plain ones for a proxy in front stay.
+void listen_instead(std::vector<config::Service>& services, const SocketAddress& address)
+{
+    std::erase_if(services, [](const config::Service& service) {
+        return std::holds_alternative<config::WssService>(service);
+    });
+    services.insert(services.begin(), self_signed_service(address));
+}
+
 /// `[::]` serves both families, where the kernel has IPv6.
 SocketAddress any_address(std::uint16_t port)
 {
@@ -95,7 +104,7 @@ void run(const RunCommand& command, config::GatewayConfig config, State& state, 
                                   io::FileLock::holder(lock_file).value_or(0),
                                   state.directory().string())};
     if (command.listen)
-        config.services = {self_signed_service(*command.listen)};
+        listen_instead(config.services, *command.listen);
 
     const std::string public_host = command.public_address  ? command.public_address->host
                                     : config.public_address ? config.public_address->value.host

@@ -32,8 +32,7 @@ IpPrefix source_of(const IpAddress& ip)
 
 ConnectionLimits::Place::Place(std::shared_ptr<ConnectionLimits> limits,
                                std::optional<IpPrefix> source)
-    : limits_{std::move(limits)}
-    , source_{source}
+    : limits_{std::move(limits)}, source_{source}
 {
 }
 
@@ -53,8 +52,8 @@ void ConnectionLimits::Place::authenticate()
     authenticated_ = true;
 }
 
-std::shared_ptr<ConnectionLimits::Place> ConnectionLimits::admit(
-    Instant now, const std::optional<IpAddress>& source)
+std::shared_ptr<ConnectionLimits::Place>
+ConnectionLimits::admit(Instant now, const std::optional<IpAddress>& source)
 {
     const std::scoped_lock lock{mutex_};
     if (now >= next_sweep_)

@@ -121,9 +121,8 @@ net::awaitable<void> SharedDescriptor::write(Bytes block)
 
 void SharedDescriptor::close()
 {
-    if (is_socket_)
-        ::shutdown(number_,
-                   SHUT_WR); // who started us may hold the same socket, so closing is not enough
+    if (is_socket_) // closing is not enough: who started us may hold the same one
+        ::shutdown(number_, SHUT_WR);
     waitable_.reset();
     put_flags_back();
     const int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC);

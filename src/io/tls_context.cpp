@@ -1,14 +1,14 @@
 #include "tls_context.hpp"
 
-#include <cstring>
-#include <stdexcept>
-#include <string_view>
-
-#include <fmt/format.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/sha.h>
 #include <openssl/x509v3.h>
+
+#include <cstring>
+#include <fmt/format.h>
+#include <stdexcept>
+#include <string_view>
 
 #if defined(__aarch64__)
 #include <asm/hwcap.h>
@@ -50,8 +50,7 @@ std::unique_ptr<SSL_CTX, SslDeleter> new_context(const SSL_METHOD* method, int l
     // has close frames.
     SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                            SSL_OP_IGNORE_UNEXPECTED_EOF);
-    SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS |
-                                        SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_read_ahead(context.get(), 1);
     SSL_CTX_set_default_read_buffer_len(context.get(), read_buffer_bytes);
     return context;
@@ -78,7 +77,7 @@ void use_certificate(SSL_CTX* context, const std::string& chain_pem)
         throw std::runtime_error{"the certificate is not readable: " + openssl_reason()};
     while (X509* issuer = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr))
         SSL_CTX_add0_chain_cert(context, issuer); // takes it over
-    ERR_clear_error(); // the end of the file is reported as an error
+    ERR_clear_error();                            // the end of the file is reported as an error
 }
 
 void use_private_key(SSL_CTX* context, const std::string& pem)
@@ -88,8 +87,8 @@ void use_private_key(SSL_CTX* context, const std::string& pem)
     const bool used = key != nullptr && SSL_CTX_use_PrivateKey(context, key) == 1;
     EVP_PKEY_free(key);
     if (!used)
-        throw std::runtime_error{"the private key is not readable or does not fit the certificate: " +
-                                 openssl_reason()};
+        throw std::runtime_error{
+            "the private key is not readable or does not fit the certificate: " + openssl_reason()};
 }
 
 int select_http(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in,

@@ -3,15 +3,16 @@
 #include "narrowlink/io/web_server.hpp"
 #include "narrowlink/io/web_socket.hpp"
 
+#include <openssl/ssl.h>
+
 #include <memory>
 #include <string>
-
-#include <openssl/ssl.h>
 
 namespace narrowlink::io {
 
 struct SslDeleter {
     void operator()(SSL* ssl) const { SSL_free(ssl); }
+
     void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
 };
 
@@ -32,7 +33,8 @@ SslContext client_context(const std::optional<CertificatePin>& pin);
 /// A server's side of one connection.
 SslPointer accept_session(const SslContext&);
 
-/// A client's side, with SNI for `host` and, without a pin, the check that the certificate names it.
+/// A client's side, with SNI for `host` and, without a pin, the check that the certificate names
+/// it.
 SslPointer connect_session(const SslContext&, const std::string& host, bool check_name);
 
 /// The reason on top of OpenSSL's queue, which it empties; "unknown reason" if there is none.

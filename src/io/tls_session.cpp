@@ -18,18 +18,18 @@
 
 #include "tls_session.hpp"
 
+#include <boost/asio/error.hpp>
+#include <boost/asio/ssl/error.hpp>
+#include <openssl/bio.h>
+#include <openssl/err.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <span>
-#include <vector>
-
-#include <boost/asio/error.hpp>
-#include <boost/asio/ssl/error.hpp>
-#include <openssl/bio.h>
-#include <openssl/err.h>
 #include <sys/socket.h>
+#include <vector>
 
 namespace narrowlink::io {
 namespace {
@@ -133,8 +133,7 @@ struct TlsBio {
 };
 
 TlsSession::TlsSession(SslPointer ssl, int descriptor)
-    : ssl_{std::move(ssl)}
-    , descriptor_{descriptor}
+    : ssl_{std::move(ssl)}, descriptor_{descriptor}
 {
     BIO* bio = BIO_new(TlsBio::method());
     if (bio == nullptr)
@@ -192,8 +191,8 @@ Progress TlsSession::write(std::span<const Bytes> pieces)
     std::array<std::byte, record_bytes> gathered;
     std::size_t fill = 0, accepted = 0;
     for (std::size_t i = 0; i < pieces.size() && accepted + fill < most_plain_bytes; ++i) {
-        Bytes rest = pieces[i].first(
-            std::min(pieces[i].size(), most_plain_bytes - accepted - fill));
+        Bytes rest =
+            pieces[i].first(std::min(pieces[i].size(), most_plain_bytes - accepted - fill));
         const bool alone = fill == 0 && (rest.size() >= record_bytes || i + 1 == pieces.size());
         if (!alone) {
             const std::size_t n = std::min(rest.size(), record_bytes - fill);

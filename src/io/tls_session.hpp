@@ -1,9 +1,8 @@
 #pragma once
 
-#include "tls_context.hpp"
-
 #include "narrowlink/base/bytes.hpp"
 #include "narrowlink/base/result.hpp"
+#include "tls_context.hpp"
 
 #include <memory>
 
@@ -19,7 +18,8 @@ struct Progress {
     ErrorCode error;
 };
 
-/// TLS on a non-blocking TCP socket, without a coroutine in sight: each call does what it can do now.
+/// TLS on a non-blocking TCP socket, without a coroutine in sight: each call does what it can do
+/// now.
 ///
 /// Not asio::ssl::stream, which keeps two 17 KiB buffers for life and moves every record through
 /// a BIO pair with system calls of its own. Here an idle session holds no buffer at all; a write

@@ -2,13 +2,13 @@
 
 #include "narrowlink/io/resolve.hpp"
 
-#include <algorithm>
-#include <utility>
-
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/websocket/error.hpp>
-#include <fmt/format.h>
 #include <openssl/x509_vfy.h>
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <utility>
 
 namespace narrowlink::io {
 namespace {

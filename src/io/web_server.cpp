@@ -3,28 +3,27 @@
 // The first thread accepts and deals the sockets out; each is registered with the event loop of its
 // thread from the start and served there. A socket over a limit is closed at once, before any TLS.
 //
-// Ends: stop() first ends the accepting, then each thread's visits. What was handed over before that is in
-// its thread's queue before the join, for both are posted from the first thread.
+// Ends: stop() first ends the accepting, then each thread's visits. What was handed over before
+// that is in its thread's queue before the join, for both are posted from the first thread.
 //
 // Running out of descriptors makes accept(2) fail at once, again and again; hence the pause.
 
 #include "narrowlink/io/web_server.hpp"
 
-#include "web_visit.hpp"
-
 #include "narrowlink/io/asio_address.hpp"
 #include "narrowlink/io/clock.hpp"
 #include "narrowlink/io/task_scope.hpp"
-
-#include <algorithm>
-#include <cassert>
-#include <mutex>
+#include "web_visit.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <cassert>
 #include <fmt/format.h>
+#include <mutex>
 
 namespace narrowlink::io {
 namespace {
@@ -73,8 +72,7 @@ struct Worker {
 } // namespace
 
 ListenError::ListenError(const SocketAddress& address, ErrorCode code)
-    : std::runtime_error{sentence(address, code)}
-    , code_{code}
+    : std::runtime_error{sentence(address, code)}, code_{code}
 {
 }
 

@@ -5,27 +5,26 @@
 //
 // Memory: a server's side neither masks nor fragments, so Beast allocates no write buffer for it;
 // its read buffer is 1.5 KiB inside the stream. A client's side masks in a 64 KiB buffer that it
-// keeps. read() from a pool waits with a few bytes in the coroutine's frame and takes a block when
-// these have been filled.
+// keeps. read() from a pool waits with 1.5 KiB in the coroutine's frame and takes a block when
+// something has arrived.
 //
 // Ends: a close frame of the peer, a lost connection and an orderly end of TLS are all eof to the
 // caller, who reconnects or forgets in each of these cases; close_code() tells more.
 
 #include "narrowlink/io/web_socket.hpp"
 
-#include "web_failure.hpp"
-#include "web_socket_upgrade.hpp"
-
 #include "narrowlink/io/asio_address.hpp"
 #include "narrowlink/io/clock.hpp"
 #include "narrowlink/io/dial.hpp"
 #include "narrowlink/io/with_deadline.hpp"
-
-#include <algorithm>
-#include <utility>
+#include "web_failure.hpp"
+#include "web_socket_upgrade.hpp"
 
 #include <boost/beast/websocket/rfc6455.hpp>
 #include <boost/beast/websocket/stream.hpp>
+
+#include <algorithm>
+#include <utility>
 
 namespace narrowlink::io {
 namespace {
@@ -35,7 +34,9 @@ namespace websocket = boost::beast::websocket;
 
 using BeastSocket = websocket::stream<WebStream, false>; // false: without permessage-deflate
 
-constexpr std::size_t first_bytes = 128; // read before a block is taken
+// Read before a block is taken: as much as Beast reads ahead, so that a short message is complete
+// with one operation. Each further one costs a turn of the event loop.
+constexpr std::size_t first_bytes = 1'536;
 constexpr std::uint16_t message_too_big = 1'009;
 constexpr Duration close_time = std::chrono::seconds{2};
 
@@ -54,9 +55,7 @@ void throw_if(const ErrorCode& error)
 
 struct WebSocket::Connection {
     Connection(WebStream stream, SocketAddress remote_address, std::shared_ptr<void> held)
-        : ticket{std::move(held)}
-        , socket{std::move(stream)}
-        , remote{remote_address}
+        : ticket{std::move(held)}, socket{std::move(stream)}, remote{remote_address}
     {
         socket.auto_fragment(false);
         socket.write_buffer_bytes(65'536);
@@ -72,9 +71,8 @@ struct WebSocket::Connection {
     net::awaitable<std::size_t> read_some(MutableBytes into)
     {
         ErrorCode error;
-        const std::size_t n =
-            co_await socket.async_read_some(net::buffer(into.data(), into.size()),
-                                            net::redirect_error(net::use_awaitable, error));
+        const std::size_t n = co_await socket.async_read_some(
+            net::buffer(into.data(), into.size()), net::redirect_error(net::use_awaitable, error));
         throw_if(error); // before anything of *this is touched: it may be gone
         co_return n;
     }
@@ -286,7 +284,8 @@ net::awaitable<void> upgrade(BeastSocket& socket, const ConnectOptions& options)
 
 } // namespace
 
-net::awaitable<WebSocket> WebSocketUpgrade::request(tcp::socket socket, const ConnectOptions& options)
+net::awaitable<WebSocket> WebSocketUpgrade::request(tcp::socket socket,
+                                                    const ConnectOptions& options)
 {
     const tcp::endpoint peer = [&socket] {
         ErrorCode ignored; // the peer may be gone already; the handshake will tell

@@ -1,13 +1,12 @@
 #pragma once
 
-#include "web_stream.hpp"
-
 #include "narrowlink/io/web_socket.hpp"
-
-#include <memory>
+#include "web_stream.hpp"
 
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/string_body.hpp>
+
+#include <memory>
 
 namespace narrowlink::io {
 

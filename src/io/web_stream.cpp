@@ -3,10 +3,10 @@
 #include "narrowlink/io/clock.hpp"
 #include "narrowlink/io/with_deadline.hpp"
 
+#include <boost/asio/write.hpp>
+
 #include <algorithm>
 #include <cerrno>
-
-#include <boost/asio/write.hpp>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/uio.h>

@@ -1,18 +1,17 @@
 #pragma once
 
-#include "tls_session.hpp"
-
 #include "narrowlink/io/asio.hpp"
-
-#include <array>
-#include <memory>
-#include <span>
+#include "tls_session.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/compose.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/beast/core/role.hpp>
+
+#include <array>
+#include <memory>
+#include <span>
 
 namespace narrowlink::io {
 
@@ -86,8 +85,7 @@ private:
 class WebStream::ReadOperation {
 public:
     ReadOperation(std::shared_ptr<Core> core, MutableBytes into)
-        : core_{std::move(core)}
-        , into_{into}
+        : core_{std::move(core)}, into_{into}
     {
     }
 
@@ -137,9 +135,7 @@ class WebStream::WriteOperation {
 public:
     WriteOperation(std::shared_ptr<Core> core, std::array<Bytes, most_pieces> pieces,
                    std::size_t count)
-        : core_{std::move(core)}
-        , pieces_{pieces}
-        , count_{count}
+        : core_{std::move(core)}, pieces_{pieces}, count_{count}
     {
     }
 

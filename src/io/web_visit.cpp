@@ -3,32 +3,31 @@
 // One coroutine per connection: handshake, then requests in turn, each
 //   wait for its first byte   idle_time (the first one: request_time)
 //   read, answer              request_time for both
-// and all of them within visit_time. Whoever is slower is cut off without an answer, so nobody holds a
-// place longer than that. A valid upgrade that the application accepts ends the visit: the
+// and all of them within visit_time. Whoever is slower is cut off without an answer, so nobody
+// holds a place longer than that. A valid upgrade that the application accepts ends the visit: the
 // connection becomes a WebSocket, which has no deadline here.
 //
 // Memory: one block of a request's size, given up before the WebSocket begins.
 //
-// Beast parses; the few lines of an answer are put together here, for the server shall look like
-// any other, and Beast's serializer would cost every build ten seconds.
+// Beast parses; the few lines of an answer are put together here: in the order any other server has,
+// and without an instance of Beast's serializer for our stream.
 
 #include "web_visit.hpp"
-
-#include "web_socket_upgrade.hpp"
 
 #include "narrowlink/io/clock.hpp"
 #include "narrowlink/io/with_deadline.hpp"
 #include "narrowlink/wire/forwarded_for.hpp"
-
-#include <algorithm>
-#include <array>
-#include <ctime>
-#include <utility>
+#include "web_socket_upgrade.hpp"
 
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/string.hpp>
 #include <boost/beast/http/parser.hpp>
+
+#include <algorithm>
+#include <array>
+#include <ctime>
 #include <fmt/format.h>
+#include <utility>
 
 namespace narrowlink::io {
 namespace {
@@ -78,12 +77,11 @@ struct Framing {
 
 std::string format_response(const WebResponse& response, Framing framing)
 {
-    std::string text =
-        fmt::format("HTTP/1.1 {} {}\r\nDate: {}\r\nContent-Type: {}\r\nContent-Length: {}\r\n"
-                    "Connection: {}\r\n",
-                    response.status, reason_of(response.status), http_date(unix_now()),
-                    response.content_type, response.body.size(),
-                    framing.keep_alive ? "keep-alive" : "close");
+    std::string text = fmt::format(
+        "HTTP/1.1 {} {}\r\nDate: {}\r\nContent-Type: {}\r\nContent-Length: {}\r\n"
+        "Connection: {}\r\n",
+        response.status, reason_of(response.status), http_date(unix_now()), response.content_type,
+        response.body.size(), framing.keep_alive ? "keep-alive" : "close");
     for (const auto& [name, value] : response.fields)
         text += fmt::format("{}: {}\r\n", name, value);
     text += "\r\n";
@@ -264,8 +262,8 @@ net::awaitable<Visit::Outcome> Visit::upgrade(Parser& parser)
     }
     buffer_.shrink_to_fit();
     place_->authenticate();
-    auto accepting = WebSocketUpgrade::accept(std::move(stream_), parser.release(), address_,
-                                              std::move(place_));
+    auto accepting =
+        WebSocketUpgrade::accept(std::move(stream_), parser.release(), address_, std::move(place_));
     WebSocket accepted = co_await std::move(accepting);
     socket_.emplace(std::move(accepted));
     co_return Outcome::upgraded;

@@ -1,9 +1,8 @@
 #pragma once
 
-#include "tls_context.hpp"
-
 #include "narrowlink/io/connection_limits.hpp"
 #include "narrowlink/io/web_server.hpp"
+#include "tls_context.hpp"
 
 #include <memory>
 

@@ -69,8 +69,8 @@ std::optional<HostPort> parse_udp_path(std::string_view path)
         return std::nullopt; // no port: the only slash was the last character
     const std::string_view port = rest.substr(0, rest.size() - 1);
     const auto host = percent_decode(path.substr(0, slash));
-    if (!host || host->starts_with('[') || host->find('\0') != std::string::npos)
-        return std::nullopt; // inet_pton(3) would stop reading at a zero byte
+    if (!host || host->starts_with('['))
+        return std::nullopt;
     const bool literal_v6 = host->find(':') != std::string::npos;
     return HostPort::parse(
         fmt::format(fmt::runtime(literal_v6 ? "[{}]:{}" : "{}:{}"), *host, port));

@@ -15,8 +15,8 @@ namespace narrowlink::io {
 /// How many connections a listening program takes on. A source is an IPv4 address or an IPv6 /64,
 /// the smallest block that one person surely has.
 struct ConnectionQuota {
-    std::size_t connections = 20'000;     ///< in total
-    std::size_t unauthenticated = 2'000;  ///< of these, without an accepted token
+    std::size_t connections = 20'000;    ///< in total
+    std::size_t unauthenticated = 2'000; ///< of these, without an accepted token
     std::size_t unauthenticated_per_source = 64;
     std::size_t new_per_second_per_source = 128;
 };

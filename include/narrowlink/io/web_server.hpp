@@ -42,8 +42,8 @@ struct WebResponse {
     std::vector<std::pair<std::string, std::string>> fields{}; ///< further ones, e.g. Location
 };
 
-/// What the server serves. Called on the thread of each connection: must be thread-safe, and must not
-/// block.
+/// What the server serves. Called on the thread of each connection: must be thread-safe, and must
+/// not block.
 class WebApplication {
 public:
     struct Accept {};

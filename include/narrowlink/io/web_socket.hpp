@@ -65,9 +65,10 @@ struct ConnectOptions {
     bool tls = true;
     HostPort gateway;
     std::string path = "/";
-    std::string bearer;                ///< the token; empty sends no Authorization field
-    std::optional<CertificatePin> pin; ///< exactly this key and nothing else; without it the system's CAs decide
-    Instant deadline = never;          ///< of everything until the WebSocket is open
+    std::string bearer; ///< the token; empty sends no Authorization field
+    std::optional<CertificatePin>
+        pin; ///< exactly this key and nothing else; without it the system's CAs decide
+    Instant deadline = never; ///< of everything until the WebSocket is open
     std::string user_agent = "Mozilla/5.0";
 };
 
@@ -104,8 +105,9 @@ public:
     /// Sends one message in one frame. Returns when the kernel has taken it.
     net::awaitable<void> write(MessageKind kind, Bytes message);
 
-    /// Sends a close frame with `code` (RFC 6455 §7.4) and waits for the peer's until `deadline`, then
-    /// aborts. Never throws but for cancellation. A read may be outstanding; it ends with an error.
+    /// Sends a close frame with `code` (RFC 6455 §7.4) and waits for the peer's until `deadline`,
+    /// then aborts. Never throws but for cancellation. A read may be outstanding; it ends with an
+    /// error.
     net::awaitable<void> close(std::uint16_t code, Instant deadline);
 
     /// Closes the socket at once; outstanding operations end with an error.

@@ -8,7 +8,8 @@
 namespace narrowlink::wire {
 
 /// The client's address as far as it can be trusted: `peer` itself unless it lies in `trusted`;
-/// then the rightmost address of `field` (X-Forwarded-For, several fields joined by commas) that does not.
+/// then the rightmost address of `field` (X-Forwarded-For, several fields joined by commas) that
+/// does not.
 ///
 /// Each proxy appends whom it heard from, so everything left of the first address outside `trusted`
 /// is what a stranger claims. Reading stops there, and at anything that is no address; the
