@@ -44,12 +44,10 @@ LIBRARIES = {
     "ngtcp2/": {"quic"},
     "nghttp3/": {"quic"},
     "gnutls/": {"quic"},
-    "CLI/": {"apps"},
 }
 
 LONGEST_FILE = 800
 LONGEST_MAIN = 99
-APPS_MAY_INCLUDE = {"base", "config", "io"}  # and the one role
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
 SPACE_FOR_CODE = re.compile(
@@ -155,9 +153,10 @@ class Checker:
 
     def check_app(self, path):
         role = path.stem.removeprefix("narrowlink_")
+        allowed = self.rooms.get(role, set())
         for number, _, target in self.includes(path):
             parts = target.split("/")
-            if parts[0] == "narrowlink" and parts[1] not in APPS_MAY_INCLUDE | {role}:
+            if parts[0] == "narrowlink" and parts[1] not in allowed:
                 self.complain(path, number, f"the {role} program must not include room {parts[1]}")
         self.check_length(path, LONGEST_MAIN)
 

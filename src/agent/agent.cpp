@@ -24,11 +24,11 @@ namespace narrowlink::agent {
 class Agent::Impl final : public drive::RelayNode::Owner {
 public:
     Impl(net::any_io_executor executor, Settings settings, Random& random,
-         std::function<void()> on_ready)
+         std::function<void(bool)> on_session)
         : executor_{executor}
         , settings_{std::move(settings)}
         , random_{&random}
-        , on_ready_{std::move(on_ready)}
+        , on_session_{std::move(on_session)}
         , node_{executor, settings_.node, *this, random}
         , closed_pairs_{executor}
         , scope_{executor, [](const std::exception_ptr&) {}}
@@ -60,7 +60,7 @@ private:
     net::any_io_executor executor_;
     Settings settings_;
     Random* random_;
-    std::function<void()> on_ready_;
+    std::function<void(bool)> on_session_;
     std::string name_;
     std::map<PairKey, std::unique_ptr<ServedPair>> pairs_;
     drive::RelayNode node_;
@@ -69,9 +69,9 @@ private:
 };
 
 Agent::Agent(net::any_io_executor executor, Settings settings, Random& random,
-             std::function<void()> on_ready)
+             std::function<void(bool)> on_session)
     : impl_{std::make_unique<Impl>(std::move(executor), std::move(settings), random,
-                                   std::move(on_ready))}
+                                   std::move(on_session))}
 {
 }
 
@@ -111,12 +111,13 @@ void Agent::Impl::handle_session(const control::NodeSession::Established& sessio
     name_ = session.name;
     io::log_event(LogLevel::info, "gateway_connected", "agent", session.name, "user", session.user,
                   "session", session.session);
-    on_ready_();
+    on_session_(true);
 }
 
 void Agent::Impl::handle_session_lost(const std::string& sentence, Duration wait)
 {
     io::log_event(LogLevel::warning, "gateway_lost", "reason", sentence, "retry_in", wait);
+    on_session_(false);
 }
 
 void Agent::Impl::handle_session_event(const control::NodeSession::Event& event)

@@ -15,7 +15,7 @@ std::variant<CommandLine, ExitCode> parse_command_line(int argc, const char* con
     program::add_common_options(app, line.common);
     app.add_option("--join", line.join, "Join string, as `narrowlink-gateway token agent` prints it")
         ->type_name("STRING");
-    app.add_flag("-d,--daemon", line.daemon, "Go on in the background once the gateway is reached");
+    app.add_flag("-d,--daemon", line.daemon, "Go on in the background after the first attempt to reach the gateway");
     app.add_option("--pid-file", line.pid_file, "With -d; default: agent.pid in the state directory")
         ->type_name("FILE");
     app.add_option("--log-file", line.log_file, "With -d; default: agent.log in the state directory")

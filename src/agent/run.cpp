@@ -56,14 +56,16 @@ net::awaitable<void> run_until_stopped(Agent& agent)
 
 } // namespace
 
-void run(Settings settings, Random& random, const std::function<void()>& on_ready)
+void run(Settings settings, Random& random, const std::function<void()>& on_running)
 {
     net::io_context context{1};
-    bool first = true;
-    Agent agent{context.get_executor(), std::move(settings), random, [&] {
-                    if (!std::exchange(first, false))
+    bool running = false;
+    bool ready = false;
+    Agent agent{context.get_executor(), std::move(settings), random, [&](bool connected) {
+                    if (!std::exchange(running, true))
+                        on_running();
+                    if (!connected || std::exchange(ready, true))
                         return;
-                    on_ready();
                     if (const auto told = io::notify_ready(); !told)
                         io::log_event(LogLevel::warning, "notify_failed", "error", told.error());
                 }};

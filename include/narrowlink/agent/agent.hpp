@@ -19,10 +19,10 @@ struct Settings {
 /// within their policies.
 class Agent {
 public:
-    /// `on_ready` is called each time the gateway has accepted the agent.
-    /// `random` must outlive the agent.
+    /// `on_session` is told whenever the gateway has accepted the agent (true), or an attempt or a
+    /// session has failed for now (false). `random` must outlive the agent.
     Agent(net::any_io_executor executor, Settings settings, Random& random,
-          std::function<void()> on_ready);
+          std::function<void(bool)> on_session);
     ~Agent();
 
     /// Runs until cancelled; then closes every pair. Throws as drive::RelayNode::run().

@@ -24,8 +24,8 @@ std::variant<CommandLine, ExitCode> parse_command_line(int argc, const char* con
 Settings make_settings(const CommandLine&, const config::AgentConfig&,
                        const std::filesystem::path& state, Random&);
 
-/// Runs the agent until SIGTERM or SIGINT. `on_ready` is called once the gateway has accepted it for the
-/// first time. Throws Failure.
-void run(Settings settings, Random& random, const std::function<void()>& on_ready);
+/// Runs the agent until SIGTERM or SIGINT. `on_running` is called once the first attempt to reach the gateway has
+/// ended and the agent goes on, connected or trying again. Throws Failure.
+void run(Settings settings, Random& random, const std::function<void()>& on_running);
 
 } // namespace narrowlink::agent

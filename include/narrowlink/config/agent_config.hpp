@@ -17,7 +17,7 @@ namespace narrowlink::config {
 /// What the clients of one agent may take at most.
 struct AgentLimits {
     std::size_t streams = 1'024;            ///< TCP streams and UDP flows of one client at once
-    std::size_t receive_buffer = 2'097'152; ///< bytes on their way from one client
+    std::size_t receive_buffer = 67'108'864; ///< bytes on their way from one client
 
     bool operator==(const AgentLimits&) const = default;
 };
@@ -28,7 +28,7 @@ struct AgentConfig {
     Duration connect_timeout = std::chrono::seconds{10}; ///< for resolving and dialling a target
     AgentLimits limits;
     Duration resume_window =
-        std::chrono::minutes{2}; ///< how long a silent client keeps its streams
+        std::chrono::minutes{10}; ///< how long a silent client keeps its streams
     LogConfig log;
 
     bool operator==(const AgentConfig&) const = default;

@@ -17,7 +17,7 @@ namespace narrowlink::config {
 struct ClientConfig {
     Membership membership; ///< `join` or `endpoints`
     std::optional<Located<std::filesystem::path>> state;
-    Duration connect_timeout = std::chrono::seconds{10}; ///< for reaching the gateway and the agent
+    Duration connect_timeout = std::chrono::seconds{20}; ///< for reaching the gateway and the agent
     LogConfig log;
 
     bool operator==(const ClientConfig&) const = default;

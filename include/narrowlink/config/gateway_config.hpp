@@ -74,7 +74,7 @@ struct GatewayConfig {
     std::optional<Located<std::filesystem::path>>
         site; ///< the folder of the web site for strangers
     GatewayLimits limits;
-    Duration resume_window = std::chrono::minutes{2}; ///< how long a pair waits for a lost side
+    Duration resume_window = std::chrono::minutes{10}; ///< how long a pair waits for a lost side
     LogConfig log;
 
     bool operator==(const GatewayConfig&) const = default;

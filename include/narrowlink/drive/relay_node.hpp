@@ -38,7 +38,7 @@ public:
         control::Role role = control::Role::client;
         control::Hello hello;
         Duration connect_timeout = std::chrono::seconds{10};
-        Duration longest_wait = std::chrono::seconds{30}; ///< between attempts, with nothing to resume
+        Duration longest_wait = std::chrono::seconds{10}; ///< between attempts, with nothing to resume
         bool give_up_when_unreachable = false; ///< client: an attempt that fails before any session ends run()
     };
 

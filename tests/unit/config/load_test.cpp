@@ -201,7 +201,7 @@ TEST(AgentConfig, NamesEachMistakeAndItsPlace)
     EXPECT_THAT(
         complaints(load_agent_config("join: ''\n"
                                      "endpoints:\n"
-                                     "  - !SelfHosted {gateway: g, policies: [x], pin: short}\n"
+                                     "  - !SelfHosted {gateway: g, policies: [x], pin: c2hvcnQ}\n"
                                      "  - !Hosted {}\n"
                                      "name: home\n",
                                      "agent.yaml")),

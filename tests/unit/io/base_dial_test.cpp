@@ -6,6 +6,7 @@
 
 #include "base_loop.hpp"
 
+#include <boost/asio/ip/v6_only.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -125,6 +126,50 @@ TEST_F(Resolve, IsNotDelayedByTheLookupsOfOthers)
     test::error_of(loop, resolve_with(hanging.lookup(0), host, now() + 5ms, 1h));
     const std::string localhost = "localhost";
     EXPECT_NO_THROW(test::run(loop, resolve(localhost, now() + 1h)));
+}
+
+TEST_F(Resolve, IgnoresTheFailureOfALookupWhileAFresherOneIsUnderWay)
+{
+    struct State {
+        std::promise<void> second_began;
+        std::atomic<int> calls{0};
+    };
+
+    const auto state = std::make_shared<State>(); // a lookup may outlive the test
+    const Lookup lookup = [state](const std::string&) -> Result<std::vector<IpAddress>> {
+        const int call = ++state->calls;
+        if (call == 1) {
+            state->second_began.get_future().wait();
+            return ResolveError::failed;
+        }
+        if (call == 2)
+            state->second_began.set_value();
+        std::this_thread::sleep_for(20ms); // so that the failure is usually first
+        return std::vector{ip("192.0.2.7")};
+    };
+    EXPECT_THAT(test::run(loop, resolve_with(lookup, host, now() + 1h, 50ms)),
+                ElementsAre(ip("192.0.2.7")));
+}
+
+TEST_F(Resolve, DropsAQuestionThatNobodyWaitsForAnyMore)
+{
+    constexpr int most_threads = 32;
+    std::atomic<int> looked_up{0};
+    const Lookup counting = [&](const std::string&) -> Result<std::vector<IpAddress>> {
+        ++looked_up;
+        return std::vector{ip("192.0.2.7")};
+    };
+    {
+        const HangingLookups hanging;
+        while (*hanging.calls < most_threads)
+            test::error_of(loop, resolve_with(hanging.lookup(0), host, now() + 1ms, 1h));
+        EXPECT_EQ(test::error_of(loop, resolve_with(counting, host, now() + 5ms, 1h)),
+                  ResolveError::timed_out)
+            << "every thread is busy";
+    }
+    const std::string localhost = "localhost";
+    test::run(loop, resolve(localhost, now() + 1h));
+    EXPECT_EQ(looked_up, 0);
 }
 
 TEST_F(Resolve, ThreadsOutliveTheLoopThatAsked)
@@ -269,22 +314,54 @@ TEST_F(Dial, SendsAFreshSynToASilentAddress)
     EXPECT_TRUE(socket.is_open());
 }
 
+TEST_F(Dial, LetsTheFamiliesTakeTurns)
+{
+    tcp::acceptor six{loop, tcp::v6()};
+    six.set_option(net::ip::v6_only{true});
+    boost::system::error_code no_ipv6;
+    six.bind({net::ip::address_v6::loopback(), port}, no_ipv6);
+    if (no_ipv6)
+        GTEST_SKIP() << "no IPv6 here";
+    six.listen();
+    const RefusingPort refusing{"127.0.0.9", port};
+    const SilentListener silent{"127.0.0.8", port};
+    const DialPace slow{.attempt_delay = 1h};
+    const std::vector addresses{ip("127.0.0.9"), ip("127.0.0.8"), ip("::1")};
+    const auto socket = test::run(loop, dial(addresses, port, now() + 1h, slow));
+    EXPECT_TRUE(socket.remote_endpoint().address().is_v6());
+}
+
+std::ptrdiff_t count_descriptors()
+{
+    const std::filesystem::directory_iterator descriptors{"/proc/self/fd"};
+    return std::distance(begin(descriptors), end(descriptors));
+}
+
+TEST_F(Dial, HasAtMostFourAttemptsToOneAddressUnderWay)
+{
+    const SilentListener silent{"127.0.0.9"};
+    const DialPace quick{.fresh_attempt_after = 1ms};
+    const auto before = count_descriptors();
+    std::ptrdiff_t most = 0;
+    net::steady_timer timer{loop, now() + 40ms};
+    timer.async_wait([&](boost::system::error_code) { most = count_descriptors() - before; });
+    test::error_of(loop, dial({ip("127.0.0.9")}, silent.port(), now() + 60ms, quick));
+    EXPECT_GE(most, 1);
+    EXPECT_LE(most, 5) << "the oldest may be about to go";
+}
+
 TEST_F(Dial, LeavesNoDescriptorBehind)
 {
-    const auto count = [] {
-        const std::filesystem::directory_iterator descriptors{"/proc/self/fd"};
-        return std::distance(begin(descriptors), end(descriptors));
-    };
     const SilentListener silent{"127.0.0.9", port};
-    const auto before = count();
+    const auto before = count_descriptors();
     const DialPace quick{.attempt_delay = 1ms, .fresh_attempt_after = 1ms};
     {
         const auto socket =
             test::run(loop, dial({ip("127.0.0.9"), ip("127.0.0.1")}, port, now() + 1h, quick));
-        EXPECT_EQ(count(), before + 1);
+        EXPECT_EQ(count_descriptors(), before + 1);
     }
     test::error_of(loop, dial({ip("127.0.0.9")}, port, now() + 20ms, quick));
-    EXPECT_EQ(count(), before);
+    EXPECT_EQ(count_descriptors(), before);
 }
 
 TEST_F(Dial, EndsWhenItsCallerIsCancelled)

@@ -75,8 +75,13 @@ TEST_F(Log, LetsNoControlCharacterThrough)
                     "b"),
               R"("a\u202eb")")
         << "right-to-left override";
+    EXPECT_EQ(value("a\xc2\xad"
+                    "b"),
+              R"("a\u00adb")")
+        << "soft hyphen, which is not seen";
     EXPECT_EQ(value("\xed\xa0\x80"), R"("\ufffd\ufffd\ufffd")") << "a surrogate is not UTF-8";
     EXPECT_EQ(value("\xc0\xaf\xe2\x82"), R"("\ufffd\ufffd\ufffd\ufffd")") << "overlong; cut off";
+    EXPECT_EQ(value("\xe0\x80\x8a"), R"("\ufffd\ufffd\ufffd")") << "an overlong line break";
     EXPECT_EQ(value("gr\xc3\xbc\xc3\x9f"), "\"gr\xc3\xbc\xc3\x9f\"") << "letters stay";
     EXPECT_EQ(value(std::string_view{"a\0b", 3}), R"("a\u0000b")");
 }

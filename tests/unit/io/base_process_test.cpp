@@ -181,11 +181,12 @@ void say(std::string_view text)
 
 TEST_F(Daemonize, EndsTheCommandOnceTheDaemonIsReady)
 {
+    static const pid_t session_before = ::getsid(0);
     const DaemonOptions options{.pid_file = directory / "pid", .log_file = directory / "log"};
     const auto body = [](Daemon& daemon) {
         daemon.ready();
         char byte = 0;
-        if (::getppid() != ::getsid(0) && ::getsid(0) != ::getpid() && ::read(0, &byte, 1) == 0)
+        if (::getsid(0) != session_before && ::getsid(0) != ::getpid() && ::read(0, &byte, 1) == 0)
             say("in a session of another, without input\n");
         say(fs::current_path() == "/" ? "in the root directory\n" : "elsewhere\n");
         ::usleep(200'000);

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <csignal>
 #include <string>
 #include <vector>
 
@@ -178,6 +179,18 @@ TEST_F(StandardStream, SharesOneDescriptionInBothDirections)
     }
 }
 
+TEST_F(StandardStream, NeverChangesTheFlagsOfAPipeOrTerminal)
+{
+    for (const auto make : {Ends::pipe, Ends::terminal}) {
+        const Ends ends = make(true);
+        const int before = flags(ends.near);
+        StandardInput input{loop.get_executor(), ends.near};
+        send(ends.far, "x");
+        test::run(loop, read_once(input));
+        EXPECT_EQ(flags(ends.near), before) << "not even while we read";
+    }
+}
+
 TEST_F(StandardStream, EndsWhenTheWriterHasGone)
 {
     for (const auto make : {Ends::pipe, Ends::socket}) {
@@ -259,6 +272,8 @@ TEST_F(StandardStream, KeepsReadingFromASocketAfterItsOutputWasClosed)
     StandardInput input{loop.get_executor(), ends.near};
     StandardOutput output{loop.get_executor(), both};
     output.close();
+    char byte = 0;
+    EXPECT_EQ(::recv(ends.far, &byte, 1, MSG_DONTWAIT), 0) << "the end of our output";
     send(ends.far, "still here");
     EXPECT_EQ(test::run(loop, read_once(input)), "still here");
     ::close(both);
@@ -267,6 +282,7 @@ TEST_F(StandardStream, KeepsReadingFromASocketAfterItsOutputWasClosed)
 TEST_F(StandardStream, ReportsAReaderThatHasGone)
 {
     for (const auto make : {Ends::pipe, Ends::socket}) {
+        std::signal(SIGPIPE, SIG_DFL);
         Ends ends = make(false);
         StandardOutput output{loop.get_executor(), ends.near};
         ends.close_far();

@@ -1,8 +1,8 @@
 #include "narrowlink/io/connection_limits.hpp"
 
-#include <vector>
-
 #include <gtest/gtest.h>
+
+#include <vector>
 
 namespace narrowlink::io {
 namespace {
@@ -21,11 +21,11 @@ protected:
         return true;
     }
 
-    std::shared_ptr<ConnectionLimits> limits_ = std::make_shared<ConnectionLimits>(
-        ConnectionQuota{.connections = 6,
-                        .unauthenticated = 4,
-                        .unauthenticated_per_source = 2,
-                        .new_per_second_per_source = 3});
+    std::shared_ptr<ConnectionLimits> limits_ =
+        std::make_shared<ConnectionLimits>(ConnectionQuota{.connections = 6,
+                                                           .unauthenticated = 4,
+                                                           .unauthenticated_per_source = 2,
+                                                           .new_per_second_per_source = 3});
     std::vector<std::shared_ptr<ConnectionLimits::Place>> places_;
 };
 

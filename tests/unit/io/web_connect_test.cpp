@@ -1,14 +1,13 @@
 #include "narrowlink/io/asio_address.hpp"
 #include "narrowlink/io/task_scope.hpp"
 #include "narrowlink/io/web_socket.hpp"
-
 #include "web_lab.hpp"
 
-#include <functional>
-
 #include <boost/asio/write.hpp>
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <functional>
+#include <gmock/gmock.h>
 
 namespace narrowlink::io {
 namespace {

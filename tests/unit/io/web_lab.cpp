@@ -2,16 +2,16 @@
 
 #include "narrowlink/io/asio_address.hpp"
 
-#include <memory>
-#include <utility>
-
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/write.hpp>
-#include <fmt/format.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/sha.h>
 #include <openssl/x509.h>
+
+#include <fmt/format.h>
+#include <memory>
+#include <utility>
 
 namespace narrowlink::io::test {
 namespace {
@@ -110,7 +110,8 @@ net::awaitable<WebSocket> Site::next_socket()
 }
 
 WebLab::WebLab(WebLimits limits, std::vector<IpPrefix> trusted_proxies)
-    : server{server_options(certified, limits, std::move(trusted_proxies)), site,
+    : server{server_options(certified, limits, std::move(trusted_proxies)),
+             site,
              {loop.get_executor()}}
 {
     server.start();

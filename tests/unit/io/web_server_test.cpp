@@ -1,18 +1,16 @@
-#include "narrowlink/io/web_server.hpp"
-
 #include "narrowlink/io/asio_address.hpp"
 #include "narrowlink/io/task_scope.hpp"
-
+#include "narrowlink/io/web_server.hpp"
 #include "web_lab.hpp"
-
-#include <set>
-#include <thread>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/write.hpp>
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <gmock/gmock.h>
+#include <set>
+#include <thread>
 
 namespace narrowlink::io {
 namespace {
@@ -228,7 +226,8 @@ net::awaitable<void> authenticate_many(WebLab& lab)
 
 TEST(WebServer, CountsAcceptedWebSocketsInTheTotalOnly)
 {
-    WebLab lab{limits_of({.connections = 5, .unauthenticated = 1, .unauthenticated_per_source = 1})};
+    WebLab lab{
+        limits_of({.connections = 5, .unauthenticated = 1, .unauthenticated_per_source = 1})};
     lab.run(authenticate_many(lab));
 }
 
@@ -279,6 +278,9 @@ net::awaitable<void> keep_asking(WebLab& lab)
 WebLimits with_short(Duration WebLimits::*time)
 {
     WebLimits limits;
+    for (const auto other : {&WebLimits::handshake_time, &WebLimits::request_time,
+                             &WebLimits::idle_time, &WebLimits::visit_time})
+        limits.*other = 1h;
     limits.*time = 30ms;
     return limits;
 }

@@ -1,14 +1,13 @@
-#include "narrowlink/io/web_socket.hpp"
-
 #include "narrowlink/io/clock.hpp"
 #include "narrowlink/io/task_scope.hpp"
+#include "narrowlink/io/web_socket.hpp"
 #include "narrowlink/io/with_deadline.hpp"
-
 #include "web_lab.hpp"
 
-#include <algorithm>
-
+#include <boost/asio/write.hpp>
 #include <gtest/gtest.h>
+
+#include <algorithm>
 
 namespace narrowlink::io {
 namespace {
@@ -81,10 +80,11 @@ net::awaitable<void> exchange_sizes(WebLab& lab, bool tls)
 {
     auto opening = open(lab, tls);
     Sides sides = co_await std::move(opening);
-    // Around every border there is: Beast's frame lengths and read buffer, TLS records, send limits.
+    // Around every border there is: Beast's frame lengths and read buffer, TLS records, send
+    // limits.
     for (const std::size_t size :
-         {0, 1, 125, 126, 127, 128, 129, 1'535, 1'536, 16'373, 16'374, 16'384, 16'385, 32'768,
-          65'508, 65'522, 65'523, 65'535, 65'536, 65'600}) {
+         {0,      1,      125,    126,    127,    128,    129,    1'535,  1'536,  16'373,
+          16'374, 16'384, 16'385, 32'768, 65'508, 65'522, 65'523, 65'535, 65'536, 65'600}) {
         const std::vector<std::byte> message = pattern(size, size);
         co_await exchange_one(sides.client, sides.server, MessageKind::binary, message);
         co_await exchange_one(sides.server, sides.client, MessageKind::binary, message);
@@ -124,9 +124,8 @@ net::awaitable<void> exchange_at_once(WebLab& lab, bool tls)
 {
     auto opening = open(lab, tls);
     Sides sides = co_await std::move(opening);
-    TaskScope tasks{lab.loop.get_executor(), [](const std::exception_ptr& failure) {
-                        EXPECT_EQ(failure, nullptr);
-                    }};
+    TaskScope tasks{lab.loop.get_executor(),
+                    [](const std::exception_ptr& failure) { EXPECT_EQ(failure, nullptr); }};
     tasks.spawn(send_rounds(sides.client, 1));
     tasks.spawn(send_rounds(sides.server, 2));
     tasks.spawn(receive_rounds(sides.client, 2));
@@ -167,6 +166,35 @@ TEST_P(WebSocketOver, ClosesWith1009WhenAMessageExceedsTheLimit)
     lab_.run(overfill(lab_, tls(), 200'000, WebSocket::longest_message + 1));
 }
 
+net::awaitable<void> write_for_ever(WebSocket& socket, std::size_t first)
+{
+    const std::vector<std::byte> message = pattern(65'536, 0);
+    const std::vector<std::byte> too_long = pattern(first, 0);
+    co_await socket.write(MessageKind::binary, too_long);
+    for (;;)
+        co_await socket.write(MessageKind::binary, message);
+}
+
+net::awaitable<void> overfill_and_go_on(WebLab& lab, bool tls)
+{
+    auto opening = open(lab, tls);
+    Sides sides = co_await std::move(opening);
+    TaskScope tasks{lab.loop.get_executor(), [](const std::exception_ptr&) {}};
+    tasks.spawn(write_for_ever(sides.client, WebSocket::longest_message + 1));
+    ErrorCode at_server;
+    tasks.spawn(store_error_of_read(sides.server, at_server));
+    const ErrorCode at_client = co_await error_of_read(sides.client);
+    EXPECT_TRUE(at_client);
+    EXPECT_EQ(sides.client.close_code(), 1'009);
+    auto joined = tasks.join();
+    co_await std::move(joined);
+}
+
+TEST_P(WebSocketOver, TellsTheReasonAlsoToAPeerThatKeepsSending)
+{
+    lab_.run(overfill_and_go_on(lab_, tls()));
+}
+
 net::awaitable<void> fill_exactly(WebLab& lab, bool tls)
 {
     auto opening = open(lab, tls);
@@ -191,9 +219,8 @@ net::awaitable<void> wait_without_block(WebLab& lab, bool tls)
 {
     auto opening = open(lab, tls);
     Sides sides = co_await std::move(opening);
-    TaskScope tasks{lab.loop.get_executor(), [](const std::exception_ptr& failure) {
-                        EXPECT_EQ(failure, nullptr);
-                    }};
+    TaskScope tasks{lab.loop.get_executor(),
+                    [](const std::exception_ptr& failure) { EXPECT_EQ(failure, nullptr); }};
     BufferPool pool{0, room, 1};
     Buffer into;
     tasks.spawn(read_from_pool(sides.server, pool, into));
@@ -321,6 +348,23 @@ TEST_P(WebSocketOver, CloseGivesUpAtItsDeadlineWhenThePeerIsSilent)
     lab_.run(close_on_a_silent_peer(lab_, tls()));
 }
 
+net::awaitable<void> close_twice(WebLab& lab, bool tls)
+{
+    auto opening = open(lab, tls);
+    Sides sides = co_await std::move(opening);
+    TaskScope tasks{lab.loop.get_executor(),
+                    [](const std::exception_ptr& failure) { EXPECT_EQ(failure, nullptr); }};
+    tasks.spawn(sides.client.close(1'000, now() + 1h)); // the server never reads
+    co_await sides.client.close(1'001, now() + 1h);
+    auto ended = tasks.wait();
+    co_await std::move(ended);
+}
+
+TEST_P(WebSocketOver, ClosesAtOnceWhenToldToCloseAgain)
+{
+    lab_.run(close_twice(lab_, tls()));
+}
+
 net::awaitable<void> cancel_a_read(WebLab& lab, bool tls)
 {
     auto opening = open(lab, tls);
@@ -354,6 +398,103 @@ net::awaitable<void> know_the_peer(WebLab& lab, bool tls)
 TEST_P(WebSocketOver, KnowsTheAddressOfItsPeer)
 {
     lab_.run(know_the_peer(lab_, tls()));
+}
+
+/// A WebSocket whose client is written by hand.
+struct ByHand {
+    tcp::socket client;
+    WebSocket server;
+};
+
+net::awaitable<ByHand> open_by_hand(WebLab& lab)
+{
+    auto dialling = lab.dial_plain();
+    tcp::socket client = co_await std::move(dialling);
+    const std::string request =
+        test::get("/", "Authorization: Bearer good\r\nConnection: Upgrade\r\n"
+                       "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                       "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
+    co_await net::async_write(client, net::buffer(request), net::use_awaitable);
+    auto arriving = lab.site.next_socket();
+    WebSocket server = co_await std::move(arriving);
+    co_return ByHand{std::move(client), std::move(server)};
+}
+
+/// A masked frame (RFC 6455 §5.2) whose key is zero, so that the payload stays legible.
+std::string frame(unsigned char first_byte, std::string_view payload)
+{
+    std::string bytes;
+    bytes += static_cast<char>(first_byte);
+    bytes += static_cast<char>(0x80 | payload.size());
+    bytes.append(4, '\0');
+    return bytes.append(payload);
+}
+
+constexpr unsigned char final_frame = 0x80, text_frame = 1, ping_frame = 9;
+
+net::awaitable<void> read_fragments(WebLab& lab)
+{
+    auto opening = open_by_hand(lab);
+    ByHand sides = co_await std::move(opening);
+    const std::string frames =
+        frame(text_frame, "ab") + frame(0, "") + frame(0, "cd") + frame(final_frame, "");
+    co_await net::async_write(sides.client, net::buffer(frames), net::use_awaitable);
+    Buffer into{0, 4};
+    co_await sides.server.read(into);
+    EXPECT_EQ(as_text(into.bytes()), "abcd");
+}
+
+TEST(WebSocket, JoinsTheFramesOfAMessage)
+{
+    WebLab lab;
+    lab.run(read_fragments(lab));
+}
+
+net::awaitable<void> ping(WebLab& lab)
+{
+    auto opening = open_by_hand(lab);
+    ByHand sides = co_await std::move(opening);
+    const std::string frames =
+        frame(final_frame | ping_frame, "are you there") + frame(final_frame | text_frame, "end");
+    co_await net::async_write(sides.client, net::buffer(frames), net::use_awaitable);
+    Buffer into{0, 64};
+    co_await sides.server.read(into);
+    EXPECT_EQ(as_text(into.bytes()), "end");
+    sides.server.abort();
+    std::string received;
+    ErrorCode error;
+    while (!error) {
+        std::array<char, 1'024> block;
+        const std::size_t n = co_await sides.client.async_read_some(
+            net::buffer(block), net::redirect_error(net::use_awaitable, error));
+        received.append(block.data(), n);
+    }
+    EXPECT_TRUE(received.ends_with("\x8a\x0d"
+                                   "are you there"))
+        << received;
+}
+
+TEST(WebSocket, AnswersPingsWhileItReads)
+{
+    WebLab lab;
+    lab.run(ping(lab));
+}
+
+net::awaitable<void> send_unmasked(WebLab& lab)
+{
+    auto opening = open_by_hand(lab);
+    ByHand sides = co_await std::move(opening);
+    const std::string unmasked = "\x81\x02hi";
+    co_await net::async_write(sides.client, net::buffer(unmasked), net::use_awaitable);
+    sides.client.shutdown(tcp::socket::shutdown_send);
+    const ErrorCode error = co_await error_of_read(sides.server);
+    EXPECT_TRUE(error);
+}
+
+TEST(WebSocket, RefusesFramesThatAClientDidNotMask)
+{
+    WebLab lab;
+    lab.run(send_unmasked(lab));
 }
 
 } // namespace

@@ -1,8 +1,8 @@
 #include "narrowlink/wire/forwarded_for.hpp"
 
-#include <vector>
-
 #include <gtest/gtest.h>
+
+#include <vector>
 
 namespace narrowlink::wire {
 namespace {
@@ -49,8 +49,9 @@ TEST(ForwardedFor, TakesEverySpellingProxiesUse)
 
 TEST(ForwardedFor, StopsAtWhatIsNoAddress)
 {
-    for (const std::string_view field : {"", " ", ",", "unknown", "198.51.100.7,", "198.51.100.7, _x",
-                                         "198.51.100.7 10.0.0.2", "[2001:db8::7", "[2001:db8::7]x"})
+    for (const std::string_view field :
+         {"", " ", ",", "unknown", "198.51.100.7,", "198.51.100.7, _x", "198.51.100.7 10.0.0.2",
+          "[2001:db8::7", "[2001:db8::7]x"})
         EXPECT_EQ(client("10.0.0.1", field), "10.0.0.1") << field;
     EXPECT_EQ(client("10.0.0.1", "198.51.100.7, unknown, 10.0.0.2"), "10.0.0.2");
 }
