@@ -45,10 +45,17 @@ ExitCode run_program(int argc, char** argv)
         daemon.emplace(go_to_background(line, state));
 
     // Run.
-    agent::run(std::move(settings), random, [&daemon] {
-        if (daemon)
-            daemon->ready();
-    });
+    try {
+        agent::run(std::move(settings), random, [&daemon] {
+            if (daemon)
+                daemon->ready();
+        });
+    } catch (const Failure& failure) {
+        program::say("narrowlink-agent", failure.what());
+        if (daemon) // the command that started it waits for its fate
+            daemon->fail(static_cast<int>(failure.code()));
+        return failure.code();
+    }
     return ExitCode::success;
 }
 

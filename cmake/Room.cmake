@@ -17,18 +17,26 @@ if(NARROWLINK_FUZZ)
   target_compile_options(narrowlink_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
-# narrowlink_room(NAME [ROOMS room...] [LIBRARIES target...])
+# narrowlink_room(NAME [ROOMS room...] [LIBRARIES target...] [COROUTINES])
 #
 # A room is src/NAME (private) and include/narrowlink/NAME (what others may use), one target
-# narrowlink_NAME. tools/check_layers.py checks that its includes stay inside ROOMS.
+# narrowlink_NAME. tools/check_layers.py checks that its includes stay inside ROOMS. COROUTINES: its
+# sources use Asio, whose headers cost more than the code; they are compiled once for all of them.
 function(narrowlink_room name)
-  cmake_parse_arguments(room "" "" "ROOMS;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(room "COROUTINES" "" "ROOMS;LIBRARIES" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
   set(target narrowlink_${name})
   if(sources)
     add_library(${target} STATIC ${sources})
     set(scope PUBLIC)
     target_link_libraries(${target} PRIVATE narrowlink_options)
+    if(room_COROUTINES AND name STREQUAL "io")
+      target_precompile_headers(${target} PRIVATE
+        ${PROJECT_SOURCE_DIR}/include/narrowlink/io/asio.hpp <boost/asio/co_spawn.hpp>
+        <boost/asio/deferred.hpp> <boost/asio/experimental/parallel_group.hpp> <fmt/format.h>)
+    elseif(room_COROUTINES)
+      target_precompile_headers(${target} REUSE_FROM narrowlink_io)
+    endif()
   else()
     add_library(${target} INTERFACE)
     set(scope INTERFACE)

@@ -10,7 +10,7 @@
 # is the one this machine uses already.
 
 build_packages=(g++ cmake ninja-build pkg-config libgnutls28-dev libssl-dev libyaml-cpp-dev
-                libspdlog-dev libcli11-dev libgtest-dev libgmock-dev libbenchmark-dev
+                libspdlog-dev libcli11-dev libgtest-dev libgmock-dev
                 libngtcp2-dev libngtcp2-crypto-gnutls-dev libnghttp3-dev)
 demo_packages=(curl iproute2 openssl procps python3)
 test_packages=("${demo_packages[@]}" openssh-server openssh-client nginx-light dnsmasq-base bind9-dnsutils

@@ -70,7 +70,7 @@ class Checker:
         direct = {}
         for call in re.finditer(r"^narrowlink_room\(([^)]*)\)", path.read_text(), re.MULTILINE):
             name, *rest = call.group(1).split()
-            words = " ".join(rest).split("LIBRARIES")[0].split()
+            words = " ".join(rest).replace("COROUTINES", "").split("LIBRARIES")[0].split()
             direct[name] = set(words[1:]) if words[:1] == ["ROOMS"] else set()
         if not direct:
             self.complain(path, 1, "no narrowlink_room() found")

@@ -15,7 +15,10 @@ namespace {
 /// How long a closing pair and its release get to reach the gateway.
 constexpr Duration farewell = std::chrono::milliseconds{50};
 
-/// Ends the session's loop when the command has ended: `&&` stops at the first failure only.
+/// While the gateway is away attempts are frequent, and ssh shows its user every line.
+constexpr Duration same_trouble_interval = std::chrono::seconds{30};
+
+/// Ends the watch over the session when the command has ended.
 struct CommandEnded {};
 
 } // namespace
@@ -26,6 +29,7 @@ ClientNode::ClientNode(net::any_io_executor executor, Settings settings, Random&
     , random_{&random}
     , node_{executor, settings_.node, *this, random}
     , changed_{executor}
+    , session_ended_{executor}
 {
 }
 
@@ -36,36 +40,19 @@ AgentLink& ClientNode::link_to(const std::string& agent)
 
 net::awaitable<void> ClientNode::run(net::awaitable<void> command)
 {
+    // The session is no sibling of the command: it has to outlive it by a moment, to say goodbye.
+    io::TaskScope session{executor_, [this](std::exception_ptr failure) {
+                              session_failure_ = std::move(failure);
+                              session_ended_.set();
+                          }};
+    session.spawn(run_node());
     std::exception_ptr failure;
     try {
-        auto both = run_both(std::move(command));
+        auto work = run_command(std::move(command));
+        auto watch = watch_session();
+        auto both = io::together(std::move(work), std::move(watch));
         co_await std::move(both);
     } catch (const CommandEnded&) {
-    } catch (...) {
-        failure = std::current_exception();
-    }
-    co_await net::this_coro::reset_cancellation_state(net::disable_cancellation());
-    if (link_) {
-        auto joining = link_->join();
-        co_await std::move(joining);
-    }
-    if (failure)
-        std::rethrow_exception(failure);
-}
-
-net::awaitable<void> ClientNode::run_both(net::awaitable<void> command)
-{
-    auto session = run_node();
-    auto work = run_then_close(std::move(command));
-    auto both = io::together(std::move(session), std::move(work));
-    co_await std::move(both);
-}
-
-net::awaitable<void> ClientNode::run_then_close(net::awaitable<void> command)
-{
-    std::exception_ptr failure;
-    try {
-        co_await std::move(command);
     } catch (...) {
         failure = std::current_exception();
     }
@@ -75,9 +62,26 @@ net::awaitable<void> ClientNode::run_then_close(net::awaitable<void> command)
         net::steady_timer timer{executor_, farewell};
         co_await timer.async_wait(net::use_awaitable);
     }
+    auto ending = session.join();
+    co_await std::move(ending);
+    if (link_) {
+        auto joining = link_->join();
+        co_await std::move(joining);
+    }
     if (failure)
         std::rethrow_exception(failure);
+}
+
+net::awaitable<void> ClientNode::run_command(net::awaitable<void> command)
+{
+    co_await std::move(command);
     throw CommandEnded{};
+}
+
+net::awaitable<void> ClientNode::watch_session()
+{
+    co_await session_ended_.wait();
+    std::rethrow_exception(session_failure_);
 }
 
 net::awaitable<void> ClientNode::run_node()
@@ -111,7 +115,12 @@ void ClientNode::handle_session(const control::NodeSession::Established& session
 void ClientNode::handle_session_lost(const std::string& sentence, Duration wait)
 {
     established_.reset();
-    io::log_event(LogLevel::warning, "gateway_lost", "reason", sentence, "retry_in", wait);
+    const Instant now = io::now();
+    if (sentence != last_trouble_ || now >= repeat_trouble_at_) {
+        io::log_event(LogLevel::warning, "gateway_lost", "reason", sentence, "retry_in", wait);
+        last_trouble_ = sentence;
+        repeat_trouble_at_ = now + same_trouble_interval;
+    }
     if (link_)
         link_->handle_session_lost(sentence);
     changed_.tell();

@@ -32,14 +32,18 @@ private:
     void handle_session_event(const control::NodeSession::Event&) override;
 
     net::awaitable<void> run_node();
-    net::awaitable<void> run_both(net::awaitable<void> command);
-    net::awaitable<void> run_then_close(net::awaitable<void> command);
+    net::awaitable<void> run_command(net::awaitable<void> command);
+    net::awaitable<void> watch_session();
 
     net::any_io_executor executor_;
     Settings settings_;
     Random* random_;
     drive::RelayNode node_;
     drive::Notice changed_;
+    io::Event session_ended_;
+    std::exception_ptr session_failure_;
+    std::string last_trouble_;
+    Instant repeat_trouble_at_{};
     std::optional<AgentLink> link_;
     std::optional<control::NodeSession::Established> established_;
     std::optional<control::NodeSession::AgentList> list_;

@@ -48,17 +48,15 @@ SocketAddress parse_local(const std::string& text)
 }
 
 /// `HOST:PORT`, with `/tcp` or `/udp` behind it where -u does not say it for all.
-Forward parse_forward(std::string text, bool udp)
+Forward parse_forward(const std::string& text, bool udp)
 {
+    const bool says_udp = text.ends_with("/udp");
+    const bool says_tcp = text.ends_with("/tcp");
+    constexpr std::size_t suffix_size = 4;
     Forward forward;
-    forward.udp = udp;
-    for (const auto& [suffix, is_udp] : {std::pair{"/udp", true}, std::pair{"/tcp", false}}) {
-        if (!std::string_view{text}.ends_with(suffix))
-            continue;
-        forward.udp = is_udp;
-        text.resize(text.size() - std::string_view{suffix}.size());
-    }
-    forward.target = parse_target(text);
+    forward.udp = says_udp || (udp && !says_tcp);
+    forward.target = parse_target(says_udp || says_tcp ? text.substr(0, text.size() - suffix_size)
+                                                       : text);
     forward.local = {*IpAddress::parse("127.0.0.1"), forward.target.port};
     return forward;
 }

@@ -1,6 +1,10 @@
 #include "narrowlink/drive/refusal_sentence.hpp"
 
-#include <algorithm>
+#include "narrowlink/access/token.hpp"
+
+#include <array>
+#include <string_view>
+#include <utility>
 
 #include <boost/json.hpp>
 #include <fmt/format.h>
@@ -9,7 +13,13 @@ namespace narrowlink::drive {
 
 std::string refusal_sentence(const io::WebError& error)
 {
-    constexpr std::size_t longest = 300;
+    using access::TokenError;
+    constexpr std::array<std::pair<std::string_view, TokenError>, 4> reasons = {{
+        {"signature", TokenError::wrong_signature},
+        {"expired", TokenError::expired},
+        {"revoked", TokenError::revoked},
+        {"scope", TokenError::wrong_kind},
+    }};
     if (error.failure() != io::WebFailure::unauthorized)
         return error.what();
     boost::system::error_code malformed;
@@ -18,10 +28,11 @@ std::string refusal_sentence(const io::WebError& error)
     const auto* reason = object == nullptr ? nullptr : object->if_contains("error_description");
     if (reason == nullptr || !reason->is_string())
         return error.what();
-    std::string text{reason->as_string().subview(0, longest)};
-    std::ranges::replace_if(
-        text, [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
-    return fmt::format("the gateway refused the token: {}", text);
+    for (const auto& [word, meaning] : reasons)
+        if (word == std::string_view{reason->as_string()})
+            return fmt::format("the gateway refused the token: {}",
+                               make_error_code(meaning).message());
+    return error.what();
 }
 
 } // namespace narrowlink::drive

@@ -27,7 +27,8 @@ RelayNode::RelayNode(net::any_io_executor executor, Config config, Owner& owner,
     : config_{std::move(config)}
     , owner_{&owner}
     , random_{&random}
-    , egress_{std::move(executor)}
+    , egress_{executor}
+    , liveness_{executor}
     , backoff_{{.most = config_.longest_wait}}
     , messages_{0, wire::max_relay_message, 4}
 {
@@ -150,10 +151,7 @@ void RelayNode::handle_relayed(Bytes message)
 
 void RelayNode::drain_session()
 {
-    while (session_) {
-        const auto event = session_->poll_event();
-        if (!event)
-            return;
+    while (const auto event = session_->poll_event()) {
         if (const auto* closed = std::get_if<control::NodeSession::Closed>(&*event)) {
             closed_ = *closed;
         } else if (const auto* rtt = std::get_if<control::NodeSession::RttMeasured>(&*event)) {
@@ -167,6 +165,8 @@ void RelayNode::drain_session()
             owner_->handle_session_event(*event);
         }
     }
+    if (session_->deadline() < watched_until_)
+        liveness_.set();
 }
 
 net::awaitable<void> RelayNode::egress_loop()
@@ -189,10 +189,11 @@ net::awaitable<void> RelayNode::egress_loop()
 /// Beside the egress loop, which may be stuck in a write exactly when the gateway has fallen silent.
 net::awaitable<void> RelayNode::liveness_loop()
 {
-    net::steady_timer timer{co_await net::this_coro::executor};
     for (;;) {
-        timer.expires_at(session_->deadline());
-        co_await timer.async_wait(net::use_awaitable);
+        watched_until_ = session_->deadline();
+        auto waiting = liveness_.wait_until(watched_until_);
+        if (co_await std::move(waiting))
+            continue; // there is an earlier deadline now
         session_->handle_timeout(io::now());
         drain_session();
         egress_.set();

@@ -159,6 +159,8 @@ std::variant<CommandLine, ExitCode> parse_command_line(int argc, const char* con
 
     if (const auto code = program::parse(app, argc, argv))
         return *code;
+    if (*token && (!listen.empty() || !public_address.empty()))
+        throw usage("--listen and --public are for running the gateway, not for `token`");
     if (*agent)
         line.command = make_issue(issue, access::TokenKind::agent);
     else if (*client)

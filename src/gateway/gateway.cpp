@@ -55,14 +55,21 @@ net::awaitable<void> join_sessions(Worker& worker)
     co_await std::move(joining);
 }
 
-/// RFC 6750 §3.1, as any protected web service would answer.
+/// RFC 6750 §3.1, as any protected web service would answer; the sentence for people is the node's.
 io::WebResponse unauthorized(const ErrorCode& error)
 {
+    std::string_view reason = "signature";
+    if (error == access::TokenError::expired)
+        reason = "expired";
+    else if (error == access::TokenError::revoked)
+        reason = "revoked";
+    else if (error == access::TokenError::wrong_kind)
+        reason = "scope";
     io::WebResponse response;
     response.status = 401;
     response.content_type = "application/json";
     response.body = boost::json::serialize(boost::json::value{
-        {"error", "invalid_token"}, {"error_description", error.message()}});
+        {"error", "invalid_token"}, {"error_description", reason}});
     response.fields.emplace_back("WWW-Authenticate", "Bearer error=\"invalid_token\"");
     return response;
 }
@@ -115,6 +122,8 @@ Gateway::Impl::authorize(const io::WebRequest& request)
         return Accept{};
     io::log_event(LogLevel::info, "token_rejected", "remote", to_string(request.remote), "reason",
                   admission.error());
+    if (admission.error() == access::TokenError::malformed)
+        return site_.respond(request); // not a token at all: a stranger
     return unauthorized(admission.error());
 }
 

@@ -50,7 +50,7 @@ std::vector<io::WebListener> make_listeners(const std::vector<config::Service>& 
             continue;
         }
         const crypto::Identity own =
-            state.certificate(wss.domains.empty() ? public_host : wss.domains.front());
+            state.certificate(wss.domains.empty() ? std::vector{public_host} : wss.domains);
         listeners.push_back(
             {wss.listen.value, io::PemCertificate{own.certificate_pem, own.private_key_pem}});
     }
@@ -86,7 +86,7 @@ State::Endpoint endpoint_of(const config::GatewayConfig& config,
         if (const auto* wss = std::get_if<config::WssService>(&service))
             self_signed = self_signed || std::holds_alternative<config::SelfSigned>(wss->tls);
     if (self_signed)
-        endpoint.pin = state.certificate(reached.host).pin;
+        endpoint.pin = state.certificate({reached.host}).pin;
     return endpoint;
 }
 

@@ -16,6 +16,7 @@
 #include "narrowlink/io/log.hpp"
 #include "narrowlink/io/together.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -45,6 +46,7 @@ Session::Session(const Config& config, control::SessionId id, Worker& worker, io
     , control_{config.control, admission_.role, since_}
     , queue_{config.queue}
     , egress_{worker.context.get_executor()}
+    , liveness_{worker.context.get_executor()}
 {
 }
 
@@ -183,10 +185,11 @@ net::awaitable<bool> Session::write_next()
 
 net::awaitable<void> Session::liveness_loop()
 {
-    net::steady_timer timer{executor()};
     for (;;) {
-        timer.expires_at(std::min(control_.deadline(), expires_at_));
-        co_await timer.async_wait(net::use_awaitable);
+        watched_until_ = std::min(control_.deadline(), expires_at_);
+        auto waiting = liveness_.wait_until(watched_until_);
+        if (co_await std::move(waiting))
+            continue; // there is an earlier deadline now
         const Instant now = io::now();
         if (now >= expires_at_) {
             expires_at_ = never;
@@ -213,6 +216,8 @@ void Session::drain_control()
             closed_ = *closed;
     }
     egress_.set();
+    if (std::min(control_.deadline(), expires_at_) < watched_until_)
+        liveness_.set();
 }
 
 void Session::handle_hello(const control::Hello& hello)

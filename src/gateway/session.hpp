@@ -80,7 +80,8 @@ private:
     relay::Table table_;
     std::unordered_map<control::SessionId, std::shared_ptr<Session>> peers_;
     std::atomic<std::size_t> posted_bytes_ = 0; ///< on their way from other threads
-    io::Event egress_;
+    io::Event egress_, liveness_;
+    Instant watched_until_ = never; ///< what liveness_loop() waits for
     std::optional<control::GatewaySession::Closed> closed_;
 };
 

@@ -72,7 +72,7 @@ std::filesystem::path State::tokens_file() const
     return directory_ / "tokens.json";
 }
 
-crypto::Identity State::certificate(const std::string& host)
+crypto::Identity State::certificate(const std::vector<std::string>& names)
 {
     const std::filesystem::path key_file = directory_ / "gateway-key.pem";
     const std::filesystem::path certificate_file = directory_ / "gateway-cert.pem";
@@ -86,10 +86,10 @@ crypto::Identity State::certificate(const std::string& host)
     }
     if (!key && !is_missing(key.error()))
         throw unusable(key_file, key.error().message());
-    auto identity = crypto::Identity::make_p256({host}, io::unix_now(), *random_);
+    auto identity = crypto::Identity::make_p256(names, io::unix_now(), *random_);
     if (!identity)
         throw Failure{ExitCode::configuration,
-                      fmt::format("cannot make a certificate for {}: {}", host,
+                      fmt::format("cannot make a certificate for {}: {}", fmt::join(names, ", "),
                                   identity.error().message())};
     write(certificate_file, as_bytes(identity->certificate_pem));
     write(key_file, as_bytes(identity->private_key_pem));

@@ -19,24 +19,22 @@
 namespace narrowlink::io {
 namespace {
 
-constexpr char ready_byte = 'r';
-
 ErrorCode last_error()
 {
     return {errno, boost::system::system_category()};
 }
 
-/// The end of the calling process: with 0 once the daemon says that it is ready.
+/// The end of the calling process: with what the daemon says, or 1 when it says nothing.
 [[noreturn]] void wait_for_daemon(pid_t child, int from_daemon)
 {
     while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
     }
-    char byte = 0;
+    unsigned char exit_code = EXIT_FAILURE;
     ssize_t n = 0;
     do
-        n = ::read(from_daemon, &byte, 1);
+        n = ::read(from_daemon, &exit_code, 1);
     while (n < 0 && errno == EINTR);
-    ::_exit(n == 1 && byte == ready_byte ? EXIT_SUCCESS : EXIT_FAILURE);
+    ::_exit(n == 1 ? exit_code : EXIT_FAILURE);
 }
 
 int open_log(const std::filesystem::path& path)
@@ -98,7 +96,19 @@ void Daemon::ready()
     if (to_parent_ < 0)
         return;
     ::dup2(log_, STDERR_FILENO);
-    [[maybe_unused]] const ssize_t ignored = ::write(to_parent_, &ready_byte, 1);
+    tell_parent(EXIT_SUCCESS);
+}
+
+void Daemon::fail(int exit_code)
+{
+    if (to_parent_ >= 0)
+        tell_parent(exit_code);
+}
+
+void Daemon::tell_parent(int exit_code)
+{
+    const auto byte = static_cast<unsigned char>(exit_code);
+    [[maybe_unused]] const ssize_t ignored = ::write(to_parent_, &byte, 1);
     ::close(std::exchange(to_parent_, -1));
 }
 

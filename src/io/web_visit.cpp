@@ -9,8 +9,8 @@
 //
 // Memory: one block of a request's size, given up before the WebSocket begins.
 //
-// Beast parses; the few lines of an answer are put together here: in the order any other server has,
-// and without an instance of Beast's serializer for our stream.
+// Beast parses; the few lines of an answer are put together here: in the order any other server
+// has, and without an instance of Beast's serializer for our stream.
 
 #include "web_visit.hpp"
 

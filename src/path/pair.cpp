@@ -8,8 +8,10 @@
 //       declarations) would only build up a backlog and collapse the congestion window.
 //     nothing authentic from the peer for `silence_limit` although a carrier is there → over.
 //   frozen    no carrier.
-//     a carrier is added → carried; due timers run at once, so that lost packets are repaired by
-//       the next exchange of packets and not by the next probe timeout.
+//     a carrier is added → carried; a probe goes out at once, so that lost packets are repaired by
+//       the next exchange of packets and not by the next probe timeout: until it froze, this end may
+//       have sent into the void for as long as its session took to fall silent, with a back-off of
+//       the same length.
 //     `resume_window` → over.
 //   over      the connection is closed; nothing is due any more.
 //
@@ -71,7 +73,7 @@ void Pair::choose(Instant now)
     if (was_frozen || !chosen)
         changed_at_ = now;
     if (was_frozen)
-        connection_.handle_timeout(now);
+        connection_.handle_path_restored(now);
     if (was_frozen || !chosen || current() != kind_before)
         changes_.push_back({current()});
 }

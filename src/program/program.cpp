@@ -14,12 +14,12 @@ namespace {
 
 constexpr std::size_t largest_configuration = 1'024 * 1'024;
 
+} // namespace
+
 void say(std::string_view program, std::string_view sentence)
 {
     fmt::print(stderr, "{}: {}\n", program, sentence);
 }
-
-} // namespace
 
 int run(std::string_view program, const std::function<ExitCode()>& body)
 {

@@ -33,6 +33,11 @@ void Connection::handle_timeout(Instant now)
     impl_->handle_timeout(now);
 }
 
+void Connection::handle_path_restored(Instant now)
+{
+    impl_->handle_path_restored(now);
+}
+
 Connection::Transmit Connection::poll_transmit(Instant now, MutableBytes block, std::size_t mtu,
                                                bool paced)
 {

@@ -5,7 +5,9 @@
 // Addresses. ngtcp2 wants to know the path of every packet. It is given one synthetic address
 // pair; which carrier moves the packets is the business of the path room.
 //
-// Time. ngtcp2 aborts when a timestamp is older than one before, so timestamps are clamped.
+// Time. ngtcp2 aborts when a timestamp is older than one before, so timestamps are clamped. Its time
+// may be ahead of ours: when the path is restored it leaps to the next timer, because ngtcp2 has no
+// other way to send a probe before its back-off has passed.
 //
 // Packet size. Shaping is off and each write is given the carrier's size as its room: a carrier's
 // full size is used from the first packet, and PMTUD stays enabled only because ngtcp2 1.11
@@ -118,7 +120,7 @@ ngtcp2_cid Connection::Impl::new_cid()
 
 ngtcp2_tstamp Connection::Impl::timestamp(Instant now)
 {
-    const auto since_epoch = static_cast<ngtcp2_tstamp>(now.time_since_epoch().count());
+    const auto since_epoch = static_cast<ngtcp2_tstamp>((now + skipped_).time_since_epoch().count());
     latest_ = std::max(latest_, since_epoch);
     return latest_;
 }
@@ -241,8 +243,7 @@ Result<> Connection::Impl::attach_tls(TlsSession::Role role)
         return session.error();
     tls_ = std::move(*session);
     ngtcp2_conn_set_tls_native_handle(conn_, tls_->native_handle());
-    ngtcp2_conn_set_keep_alive_timeout(conn_,
-                                       static_cast<ngtcp2_duration>(config_.keep_alive.count()));
+    set_keep_alive();
     return {};
 }
 
@@ -330,6 +331,34 @@ void Connection::Impl::handle_timeout(Instant now)
         return;
     if (const int result = ngtcp2_conn_handle_expiry(conn_, ts); result != 0)
         fail(result);
+}
+
+void Connection::Impl::handle_path_restored(Instant now)
+{
+    constexpr Duration longest_delay = std::chrono::milliseconds{25}; // of an acknowledgement, RFC 9000 §18.2
+    handle_timeout(now);
+    if (!is_connected())
+        return; // during a handshake the next timer may be the one that ends it
+    // Its PING would have to wait for the congestion window; a probe does not.
+    ngtcp2_conn_set_keep_alive_timeout(conn_, UINT64_MAX);
+    // Before the probe timeout there is at most a delayed acknowledgement.
+    bool acknowledged = true;
+    for (int leaps = 0; leaps < 2 && acknowledged && is_connected(); ++leaps) {
+        const Instant next = deadline();
+        if (next == never || next <= now)
+            break;
+        const Duration leap = next - now;
+        skipped_ += leap;
+        handle_timeout(now);
+        acknowledged = leap <= longest_delay;
+    }
+    set_keep_alive();
+}
+
+void Connection::Impl::set_keep_alive()
+{
+    ngtcp2_conn_set_keep_alive_timeout(conn_,
+                                       static_cast<ngtcp2_duration>(config_.keep_alive.count()));
 }
 
 Connection::Transmit Connection::Impl::poll_transmit(Instant now, MutableBytes block,
@@ -535,7 +564,7 @@ Instant Connection::Impl::deadline() const
     const ngtcp2_tstamp expiry = ngtcp2_conn_get_expiry(conn_);
     if (expiry >= static_cast<ngtcp2_tstamp>(std::numeric_limits<Duration::rep>::max()))
         return never;
-    return Instant{Duration{static_cast<Duration::rep>(expiry)}};
+    return Instant{Duration{static_cast<Duration::rep>(expiry)}} - skipped_;
 }
 
 Connection::Statistics Connection::Impl::statistics() const

@@ -23,6 +23,7 @@ public:
     Result<> start_client(Instant now);
     void handle_packets(Instant now, Bytes train, std::size_t segment_size);
     void handle_timeout(Instant now);
+    void handle_path_restored(Instant now);
     Transmit poll_transmit(Instant now, MutableBytes block, std::size_t mtu, bool paced);
     std::optional<Event> poll_event();
     [[nodiscard]] Instant deadline() const;
@@ -57,6 +58,7 @@ private:
     [[nodiscard]] ngtcp2_path path();
     ngtcp2_cid new_cid();
     ngtcp2_tstamp timestamp(Instant now);
+    void set_keep_alive();
     Result<> accept(Instant now, Bytes packet);
     Result<> attach_tls(TlsSession::Role);
     int start_http3();
@@ -84,6 +86,7 @@ private:
     std::size_t datagram_bytes_ = 0;
     std::uint64_t datagrams_dropped_ = 0;
     ngtcp2_tstamp latest_ = 0; ///< ngtcp2 aborts when time goes back
+    Duration skipped_{};       ///< by how much ngtcp2's time is ahead of ours
     Instant last_authentic_;
     bool closing_ = false; ///< a CONNECTION_CLOSE packet is still to be written
     bool over_ = false;

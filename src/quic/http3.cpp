@@ -281,7 +281,8 @@ int Http3::handle_stream_closed(std::int64_t id, std::uint64_t code)
         return 0;
     }
     stream->closed = true;
-    if (!stream->receive_ended)
+    // The second is a peer that wants no more; who has nothing to send just now learns it only here.
+    if (!stream->receive_ended || !stream->send_ended)
         tell_reset(*stream, code);
     erase_if_done(*stream);
     return 0;

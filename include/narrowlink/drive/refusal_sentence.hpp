@@ -6,8 +6,8 @@
 
 namespace narrowlink::drive {
 
-/// What the error says to people; for a refused token with the gateway's reason (RFC 6750 §3), which is
-/// cut and cleaned because a stranger may have written it.
+/// What the error says to people. For a refused token the gateway says why in one word (RFC 6750 §3; a
+/// stranger must not learn more from it); the sentence is ours.
 std::string refusal_sentence(const io::WebError& error);
 
 } // namespace narrowlink::drive

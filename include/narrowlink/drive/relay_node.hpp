@@ -97,7 +97,8 @@ private:
     Config config_;
     Owner* owner_;
     Random* random_;
-    io::Event egress_;
+    io::Event egress_, liveness_;
+    Instant watched_until_ = never; ///< what liveness_loop() waits for
     control::Backoff backoff_;
     BufferPool messages_;
     std::optional<io::WebSocket> socket_;

@@ -42,8 +42,8 @@ public:
 
     [[nodiscard]] std::filesystem::path tokens_file() const;
 
-    /// The self-signed certificate, made for `host` when there is none. Throws Failure.
-    crypto::Identity certificate(const std::string& host);
+    /// The self-signed certificate, made for `names` when there is none. Throws Failure.
+    crypto::Identity certificate(const std::vector<std::string>& names);
 
     /// What the last run of the gateway has stored, if there was one. Throws Failure.
     [[nodiscard]] std::optional<Endpoint> endpoint() const;

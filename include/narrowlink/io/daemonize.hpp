@@ -26,10 +26,15 @@ public:
     /// then errors are seen on the terminal.
     void ready();
 
+    /// Before ready(): ends the command that started the daemon with this code.
+    void fail(int exit_code);
+
 private:
     friend Result<Daemon> daemonize(const DaemonOptions& options);
 
     Daemon(int to_parent, int log, std::filesystem::path pid_file);
+
+    void tell_parent(int exit_code);
 
     int to_parent_, log_;
     std::filesystem::path pid_file_;

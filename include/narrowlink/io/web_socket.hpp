@@ -65,10 +65,9 @@ struct ConnectOptions {
     bool tls = true;
     HostPort gateway;
     std::string path = "/";
-    std::string bearer; ///< the token; empty sends no Authorization field
-    std::optional<CertificatePin>
-        pin; ///< exactly this key and nothing else; without it the system's CAs decide
-    Instant deadline = never; ///< of everything until the WebSocket is open
+    std::string bearer;                ///< the token; empty sends no Authorization field
+    std::optional<CertificatePin> pin; ///< only this key; without it the system's CAs decide
+    Instant deadline = never;          ///< of everything until the WebSocket is open
     std::string user_agent = "Mozilla/5.0";
 };
 
@@ -106,8 +105,7 @@ public:
     net::awaitable<void> write(MessageKind kind, Bytes message);
 
     /// Sends a close frame with `code` (RFC 6455 §7.4) and waits for the peer's until `deadline`,
-    /// then aborts. Never throws but for cancellation. A read may be outstanding; it ends with an
-    /// error.
+    /// then aborts. Never throws. A read may be outstanding; it ends with an error.
     net::awaitable<void> close(std::uint16_t code, Instant deadline);
 
     /// Closes the socket at once; outstanding operations end with an error.

@@ -24,6 +24,9 @@ namespace narrowlink::program {
 /// Runs `body` and ends as docs/operations.md says: a Failure becomes its sentence on stderr and its exit code.
 int run(std::string_view program, const std::function<ExitCode()>& body);
 
+/// One sentence on stderr.
+void say(std::string_view program, std::string_view sentence);
+
 /// The text and the name of ROLE.yaml: of `named` if given, else of the first that the search finds.
 /// Throws Failure when a named file cannot be read.
 std::optional<std::pair<std::string, std::string>>

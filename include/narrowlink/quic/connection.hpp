@@ -117,6 +117,10 @@ public:
     void handle_packets(Instant now, Bytes train, std::size_t segment_size);
     void handle_timeout(Instant now);
 
+    /// A carrier is there again. Instead of waiting for the next probe timeout, which has backed off
+    /// while packets vanished, what was lost is found out at once.
+    void handle_path_restored(Instant now);
+
     /// Fills `block` with packets of at most `mtu` bytes. `paced`: obey the pacer; off where
     /// the carrier pushes back by itself.
     Transmit poll_transmit(Instant now, MutableBytes block, std::size_t mtu, bool paced);
