@@ -8,6 +8,9 @@ target_compile_options(narrowlink_options INTERFACE
   -Wno-missing-field-initializers -Wno-mismatched-new-delete
   -ffunction-sections -fdata-sections)
 target_link_options(narrowlink_options INTERFACE -Wl,--gc-sections)
+if(NARROWLINK_SANITIZE STREQUAL "thread")
+  target_compile_options(narrowlink_options INTERFACE -Wno-tsan) # GCC 12, for a fence of Asio's
+endif()
 if(NARROWLINK_SANITIZE)
   target_compile_options(narrowlink_options INTERFACE
     -fsanitize=${NARROWLINK_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)

@@ -136,8 +136,10 @@ std::optional<HostPort> HostPort::parse(std::string_view text)
             return std::nullopt;
         return HostPort{to_string(*ip), *port};
     }
-    if (host.size() > 1 && host.back() == '.')
-        host.remove_suffix(1); // the root label; example.com. is example.com
+    if (host.front() == '.' || host.find("..") != std::string_view::npos)
+        return std::nullopt; // no label may be empty (RFC 1035 §3.1) but the root's
+    if (host.back() == '.')
+        host.remove_suffix(1); // example.com. is example.com
     std::string name{host};
     std::ranges::transform(name, name.begin(), [](char c) {
         return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;

@@ -103,6 +103,7 @@ void run(const RunCommand& command, config::GatewayConfig config, State& state, 
                                   "it, or choose another with --state",
                                   io::FileLock::holder(lock_file).value_or(0),
                                   state.directory().string())};
+    (void)state.tokens(); // a damaged registry would bring every revoked token back: throws Failure
     if (command.listen)
         listen_instead(config.services, *command.listen);
 

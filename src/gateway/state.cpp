@@ -108,11 +108,18 @@ std::optional<State::Endpoint> State::endpoint() const
     const boost::json::value value = boost::json::parse(*text, malformed);
     const auto* object = malformed ? nullptr : value.if_object();
     const auto* url = object == nullptr ? nullptr : object->if_contains("gateway");
+    const auto damaged = [&] {
+        return unusable(file, "it is damaged; remove it and start the gateway once");
+    };
     if (url == nullptr || !url->is_string())
-        throw unusable(file, "it is damaged; remove it and start the gateway once");
+        throw damaged();
     Endpoint endpoint{std::string{url->as_string()}, std::nullopt};
-    if (const auto* pin = object->if_contains("pin"); pin != nullptr && pin->is_string())
-        endpoint.pin = crypto::Pin::parse(std::string_view{pin->as_string()});
+    if (const auto* pin = object->if_contains("pin")) {
+        if (pin->is_string())
+            endpoint.pin = crypto::Pin::parse(std::string_view{pin->as_string()});
+        if (!endpoint.pin)
+            throw damaged(); // without it nodes would trust any authority instead
+    }
     return endpoint;
 }
 

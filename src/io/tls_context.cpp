@@ -158,8 +158,9 @@ SslContext client_context(const std::optional<CertificatePin>& pin)
 {
     auto pinned = std::make_shared<PinnedContext>();
     pinned->pin = pin;
-    // A pin means that the peer is a gateway of ours; without one a CDN may stand before it.
-    pinned->context = new_context(TLS_client_method(), pin ? TLS1_3_VERSION : TLS1_2_VERSION);
+    // Our gateway speaks 1.3; a proxy or CDN before it, pinned or not, may still know 1.2 only. What
+    // users send is sealed by the QUIC connection in any case.
+    pinned->context = new_context(TLS_client_method(), TLS1_2_VERSION);
     SSL_CTX* context = pinned->context.get();
     SSL_CTX_set_ciphersuites(context, processor_has_aes() ? ciphers_with_aes : ciphers_without_aes);
     constexpr std::string_view protocols = "\x08http/1.1";

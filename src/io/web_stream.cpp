@@ -19,6 +19,7 @@ namespace {
 constexpr int not_sent_low_water_bytes = 128 * 1024;
 
 constexpr Duration linger_time = std::chrono::seconds{1};
+constexpr std::size_t most_discarded = 256 * 1'024; ///< bytes taken in meanwhile
 
 void set_options(tcp::socket& socket)
 {
@@ -174,9 +175,14 @@ net::awaitable<void> WebStream::linger()
             core->socket.close();
     });
     std::array<std::byte, 4'096> discarded;
-    while (!error)
-        co_await core->socket.async_read_some(net::buffer(discarded),
-                                              net::redirect_error(net::use_awaitable, error));
+    std::size_t left = most_discarded;
+    while (!error && left > 0) {
+        const std::size_t n = co_await core->socket.async_read_some(
+            net::buffer(discarded), net::redirect_error(net::use_awaitable, error));
+        left -= std::min(left, n);
+    }
+    if (left == 0)
+        core->socket.close(); // it does not want to hear our last words
 }
 
 void WebStream::close()

@@ -380,7 +380,7 @@ Connection::Transmit Connection::Impl::poll_transmit(Instant now, MutableBytes b
         const MutableBytes place = block.subspan(train.size, room);
         bool datagram = false;
         const ngtcp2_ssize written =
-            closing_ ? write_close(ts, place) : write_packet(ts, place, datagram);
+            closing_ ? write_close(ts, place) : write_packet(ts, place, mtu, datagram);
         if (written < 0 && !closing_)
             fail(static_cast<int>(written));
         if (written <= 0) {
@@ -402,11 +402,12 @@ Connection::Transmit Connection::Impl::poll_transmit(Instant now, MutableBytes b
     return train;
 }
 
-ngtcp2_ssize Connection::Impl::write_packet(ngtcp2_tstamp ts, MutableBytes place, bool& datagram)
+ngtcp2_ssize Connection::Impl::write_packet(ngtcp2_tstamp ts, MutableBytes place, std::size_t mtu,
+                                            bool& datagram)
 {
     while (http3_ && !datagrams_.empty()) {
         bool written = false;
-        const ngtcp2_ssize size = write_datagram(ts, place, written);
+        const ngtcp2_ssize size = write_datagram(ts, place, mtu, written);
         if (size != 0 || !written) {
             datagram = written;
             return size;
@@ -448,7 +449,9 @@ ngtcp2_ssize Connection::Impl::write_packet(ngtcp2_tstamp ts, MutableBytes place
     }
 }
 
-ngtcp2_ssize Connection::Impl::write_datagram(ngtcp2_tstamp ts, MutableBytes place, bool& written)
+/// One that does not fit into `place` because the train's packets are small waits for the next train.
+ngtcp2_ssize Connection::Impl::write_datagram(ngtcp2_tstamp ts, MutableBytes place, std::size_t mtu,
+                                              bool& written)
 {
     Datagram& next = datagrams_.front();
     const std::array parts = {
@@ -462,7 +465,7 @@ ngtcp2_ssize Connection::Impl::write_datagram(ngtcp2_tstamp ts, MutableBytes pla
                                     next.payload.empty() ? 1 : 2, ts); // it asserts on empty parts
     const bool refused = size == NGTCP2_ERR_INVALID_ARGUMENT || size == NGTCP2_ERR_INVALID_STATE;
     const bool outgrown =
-        next.prefix_size + next.payload.size() + datagram_overhead > place.size();
+        next.prefix_size + next.payload.size() + datagram_overhead > mtu;
     written = accepted != 0 || refused || outgrown;
     if (refused || (outgrown && accepted == 0))
         ++datagrams_dropped_; // queued for a carrier with larger packets

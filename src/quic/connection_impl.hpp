@@ -63,8 +63,8 @@ private:
     Result<> attach_tls(TlsSession::Role);
     int start_http3();
     void handle_packet(Instant now, Bytes packet);
-    ngtcp2_ssize write_packet(ngtcp2_tstamp, MutableBytes place, bool& datagram);
-    ngtcp2_ssize write_datagram(ngtcp2_tstamp, MutableBytes place, bool& written);
+    ngtcp2_ssize write_packet(ngtcp2_tstamp, MutableBytes place, std::size_t mtu, bool& datagram);
+    ngtcp2_ssize write_datagram(ngtcp2_tstamp, MutableBytes place, std::size_t mtu, bool& written);
     ngtcp2_ssize write_close(ngtcp2_tstamp, MutableBytes place);
     void fail(int library_error);
     void fail_http3(int library_error);

@@ -265,6 +265,11 @@ int Http3::handle_stream_data(std::int64_t id, Bytes data, bool fin)
 
 int Http3::handle_acknowledged(std::int64_t id, std::uint64_t length)
 {
+    // nghttp3 before 1.9 takes an END_STREAM that still waits to be written for an acknowledged one.
+    if (Stream* stream = find(id); stream != nullptr && stream->end_waits) {
+        stream->withheld_acknowledgements += length;
+        return 0;
+    }
     return nghttp3_conn_add_ack_offset(h3_, id, length);
 }
 
@@ -435,6 +440,11 @@ void Http3::next_round()
 void Http3::handle_output_sent(std::int64_t id, std::size_t length)
 {
     nghttp3_conn_add_write_offset(h3_, id, length);
+    Stream* stream = find(id);
+    if (stream == nullptr || !stream->end_waits)
+        return;
+    stream->end_waits = false;
+    nghttp3_conn_add_ack_offset(h3_, id, std::exchange(stream->withheld_acknowledgements, 0));
 }
 
 void Http3::handle_output_blocked(std::int64_t id)
@@ -459,6 +469,7 @@ nghttp3_ssize Http3::provide(Stream& stream, nghttp3_vec* parts, std::size_t mos
     if (stream.send.unread() == 0) {
         if (!stream.send_ended)
             return NGHTTP3_ERR_WOULDBLOCK;
+        stream.end_waits = true;
         *flags |= NGHTTP3_DATA_FLAG_EOF;
         return 0;
     }

@@ -33,9 +33,11 @@ struct Stream {
     std::size_t datagram_bytes = 0;
 
     std::size_t quota = 0; ///< bytes it may still send in this round, see Http3::next_round
+    std::uint64_t withheld_acknowledgements = 0; ///< bytes; only while end_waits
     bool exhausted = false;     ///< waits for the next round
     bool answered = false;      ///< headers went out (agent) or came in (client)
     bool send_ended = false;    ///< shutdown_send() was called
+    bool end_waits = false;     ///< an END_STREAM without bytes is still to be written
     bool send_stopped = false;  ///< the peer wants no more
     bool receive_ended = false; ///< END_STREAM has come
     bool reset = false;         ///< told to the owner, or by the owner

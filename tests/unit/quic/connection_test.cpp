@@ -132,6 +132,40 @@ TEST(Connection, AResetReachesTheOtherEnd)
     EXPECT_EQ(TwoEnds::find<StreamReset>(ends.client_events)->code, h3_connect_error);
 }
 
+// The client cannot send RESET_STREAM any more, and the agent has nothing to send that STOP_SENDING
+// would keep it from.
+TEST(Connection, AResetAfterAHalfCloseReachesAnEndThatIsIdle)
+{
+    TwoEnds ends;
+    ASSERT_TRUE(ends.connect());
+    const StreamId id = open_tunnel(ends);
+    ends.client.shutdown_send(id);
+    ASSERT_TRUE(ends.run([&] { return ends.server.receive_ended(id); }));
+    ends.client.reset(id, h3_connect_error);
+    EXPECT_TRUE(ends.run([&] { return TwoEnds::find<StreamReset>(ends.server_events) != nullptr; }));
+}
+
+TEST(Connection, AnEndThatWaitsForTheCongestionWindowIsNotLost)
+{
+    TwoEnds ends;
+    ASSERT_TRUE(ends.connect());
+    const StreamId ending = open_tunnel(ends);
+    const StreamId busy = *ends.client.open(ssh);
+    std::uint64_t sent = 0;
+    send_some(ends.client, ending, sent, 1);
+    ASSERT_TRUE(ends.run([] { return true; })); // its byte is on the way
+    std::uint64_t busy_sent = 0;
+    send_some(ends.client, busy, busy_sent, 200'000);
+    ASSERT_TRUE(ends.run([] { return true; })); // fills the window
+    ends.client.shutdown_send(ending);
+    std::uint64_t received = 0;
+    bool intact = true;
+    EXPECT_TRUE(ends.run([&] {
+        receive_some(ends.server, ending, received, intact);
+        return ends.server.receive_ended(ending);
+    }));
+}
+
 TEST(Connection, ARefusalCarriesStatusAndReason)
 {
     TwoEnds ends;
@@ -160,6 +194,22 @@ TEST(Connection, UdpPayloadsOfEverySizeArriveWhole)
         ASSERT_TRUE(ends.run([&] { return (arrived = ends.server.receive_datagram(id)).has_value(); }));
         EXPECT_EQ(*arrived, payload);
     }
+}
+
+TEST(Connection, UdpPayloadsOfGrowingSizesInARowArriveWhole)
+{
+    TwoEnds ends;
+    ASSERT_TRUE(ends.connect());
+    const StreamId id = open_tunnel(ends, {Request::Kind::udp, {"2001:db8::1", 53}});
+    constexpr std::size_t count = 20;
+    for (std::size_t i = 0; i < count; ++i)
+        ASSERT_TRUE(ends.client.send_datagram(id, std::vector<std::byte>(i % 2 == 0 ? 50 : 1'000 + i), ends.mtu));
+    std::size_t arrived = 0;
+    EXPECT_TRUE(ends.run([&] {
+        while (ends.server.receive_datagram(id))
+            ++arrived;
+        return arrived == count;
+    })) << arrived;
 }
 
 TEST(Connection, AStalledStreamDoesNotStopTheOthers)
