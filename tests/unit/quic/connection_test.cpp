@@ -212,6 +212,23 @@ TEST(Connection, UdpPayloadsOfGrowingSizesInARowArriveWhole)
     })) << arrived;
 }
 
+TEST(Connection, StreamBytesFillThePacketOfADatagram)
+{
+    TwoEnds ends;
+    ASSERT_TRUE(ends.connect());
+    const StreamId flow = open_tunnel(ends, {Request::Kind::udp, {"2001:db8::1", 53}});
+    const StreamId stream = *ends.client.open(ssh);
+    ASSERT_TRUE(ends.run([&] { return TwoEnds::find<RequestReceived>(ends.server_events) != nullptr; }));
+    ends.run([] { return false; }, seconds{1});
+    std::uint64_t sent = 0;
+    send_some(ends.client, stream, sent, 200'000);
+    ASSERT_TRUE(ends.client.send_datagram(flow, std::vector<std::byte>(50), ends.mtu));
+    std::vector<std::byte> block(65'528);
+    const auto train = ends.client.poll_transmit(ends.now, block, ends.mtu, false);
+    EXPECT_EQ(train.segment_size, ends.mtu);
+    EXPECT_GT(train.size, ends.mtu);
+}
+
 TEST(Connection, AStalledStreamDoesNotStopTheOthers)
 {
     TwoEnds ends;
