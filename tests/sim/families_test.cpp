@@ -83,7 +83,7 @@ TEST(Sim, StreamsSurviveFullQueues)
                 .stream_bytes = {100'000, 10'000'000},
                 .access_bytes_per_second = {500'000, 100'000'000},
                 .queue = tiny,
-                .longest_stall = seconds{5}},
+                .longest_stall = seconds{4}},
                10);
 }
 
