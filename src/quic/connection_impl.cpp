@@ -16,6 +16,11 @@
 // States: waiting for the first packet (server, no conn_) → handshake → connected (http3_) →
 // closing (one CONNECTION_CLOSE packet to write) → over.
 //
+// Probes. When its probe timeout fires and all that was in flight has been acknowledged in other
+// packets, ngtcp2 (1.11, and still in 2026) sends no probe and stops its timer, but goes on counting
+// the lost packets as in flight. With a full congestion window nothing would ever be sent again. So it
+// is given a frame to send, one that changes nothing: room for one more unidirectional stream.
+//
 // Idle timeout: none. A connection has to survive outages of its carriers; who owns the connection
 // watches last_authentic() and knows when a carrier was there to bring something.
 
@@ -39,8 +44,10 @@ constexpr std::uint64_t largest_datagram_frame = 65'535;
 /// much as 64 KiB of data do. Few of them, then, but soon: the delay holds up slow start only.
 constexpr std::size_t packets_per_ack = 16;
 constexpr ngtcp2_duration ack_delay = 5 * NGTCP2_MILLISECONDS;
-/// First byte, connection ID, packet number, AEAD tag, frame type and length: the most they take.
-constexpr std::size_t datagram_overhead = 1 + 8 + 4 + 16 + 5;
+/// First byte, connection ID, packet number, AEAD tag: the most they take.
+constexpr std::size_t packet_overhead = 1 + 8 + 4 + 16;
+/// Frame type and length.
+constexpr std::size_t datagram_overhead = 5;
 
 /// Counts packets that passed the AEAD: ngtcp2_conn_read_pkt returns 0 for forgeries too, and its
 /// callback has no user pointer.
@@ -57,6 +64,8 @@ int count_opened(std::uint8_t* dest, const ngtcp2_crypto_aead* aead,
         ++opened_packets;
     return result;
 }
+
+constexpr Duration longest_ack_delay = std::chrono::milliseconds{25}; // RFC 9000 §18.2, the default
 
 sockaddr_in synthetic_address(std::uint16_t port)
 {
@@ -311,6 +320,7 @@ void Connection::Impl::handle_packet(Instant now, Bytes packet)
 {
     if (closing_ || (conn_ == nullptr && (!server_ || !accept(now, packet))))
         return;
+    last_arrival_ = now;
     const ngtcp2_path synthetic = path();
     const ngtcp2_pkt_info ecn{};
     const std::uint64_t opened_before = opened_packets;
@@ -329,16 +339,18 @@ void Connection::Impl::handle_timeout(Instant now)
     const ngtcp2_tstamp ts = timestamp(now);
     if (ngtcp2_conn_get_expiry(conn_) > ts)
         return;
+    if (now - last_arrival_ > longest_ack_delay) // else it may be time for an acknowledgement
+        make_probe_worthwhile();
     if (const int result = ngtcp2_conn_handle_expiry(conn_, ts); result != 0)
         fail(result);
 }
 
 void Connection::Impl::handle_path_restored(Instant now)
 {
-    constexpr Duration longest_delay = std::chrono::milliseconds{25}; // of an acknowledgement, RFC 9000 §18.2
     handle_timeout(now);
     if (!is_connected())
         return; // during a handshake the next timer may be the one that ends it
+    make_probe_worthwhile();
     // Its PING would have to wait for the congestion window; a probe does not.
     ngtcp2_conn_set_keep_alive_timeout(conn_, UINT64_MAX);
     // Before the probe timeout there is at most a delayed acknowledgement.
@@ -350,9 +362,17 @@ void Connection::Impl::handle_path_restored(Instant now)
         const Duration leap = next - now;
         skipped_ += leap;
         handle_timeout(now);
-        acknowledged = leap <= longest_delay;
+        acknowledged = leap <= longest_ack_delay;
     }
     set_keep_alive();
+}
+
+void Connection::Impl::make_probe_worthwhile()
+{
+    ngtcp2_conn_info info;
+    ngtcp2_conn_get_conn_info(conn_, &info);
+    if (is_connected() && info.bytes_in_flight >= info.cwnd)
+        ngtcp2_conn_extend_max_streams_uni(conn_, 1);
 }
 
 void Connection::Impl::set_keep_alive()
@@ -405,13 +425,28 @@ Connection::Transmit Connection::Impl::poll_transmit(Instant now, MutableBytes b
 ngtcp2_ssize Connection::Impl::write_packet(ngtcp2_tstamp ts, MutableBytes place, std::size_t mtu,
                                             bool& datagram)
 {
+    // Datagrams first, and stream bytes behind them in the same packet: else a flow of small
+    // datagrams would leave the streams no packet of a useful size.
+    std::size_t room = place.size() - std::min(place.size(), packet_overhead);
     while (http3_ && !datagrams_.empty()) {
-        bool written = false;
-        const ngtcp2_ssize size = write_datagram(ts, place, mtu, written);
-        if (size != 0 || !written) {
-            datagram = written;
-            return size;
+        const Datagram& next = datagrams_.front();
+        const std::size_t needed = next.prefix_size + next.payload.size() + datagram_overhead;
+        if (needed + packet_overhead <= mtu && needed > room)
+            break; // the train's packets are smaller: one for the next train
+        bool accepted = false;
+        const bool outgrown = needed + packet_overhead > mtu; // queued for a carrier with larger packets
+        const ngtcp2_ssize size =
+            outgrown ? NGTCP2_ERR_INVALID_ARGUMENT : write_datagram(ts, place, accepted);
+        const bool refused = size == NGTCP2_ERR_INVALID_ARGUMENT || size == NGTCP2_ERR_INVALID_STATE;
+        if (accepted || refused) {
+            datagrams_dropped_ += refused ? 1 : 0;
+            datagram_bytes_ -= next.payload.size();
+            datagrams_.pop_front();
+            room -= accepted ? needed : 0;
+            datagram = datagram || accepted;
         }
+        if (size != NGTCP2_ERR_WRITE_MORE && !refused)
+            return size;
     }
 
     for (;;) {
@@ -449,31 +484,20 @@ ngtcp2_ssize Connection::Impl::write_packet(ngtcp2_tstamp ts, MutableBytes place
     }
 }
 
-/// One that does not fit into `place` because the train's packets are small waits for the next train.
-ngtcp2_ssize Connection::Impl::write_datagram(ngtcp2_tstamp ts, MutableBytes place, std::size_t mtu,
-                                              bool& written)
+ngtcp2_ssize Connection::Impl::write_datagram(ngtcp2_tstamp ts, MutableBytes place, bool& accepted)
 {
     Datagram& next = datagrams_.front();
     const std::array parts = {
         ngtcp2_vec{octets(MutableBytes{next.prefix}), next.prefix_size},
         ngtcp2_vec{octets(MutableBytes{next.payload}), next.payload.size()}};
-    int accepted = 0;
+    int taken = 0;
     ngtcp2_pkt_info ecn{};
     const ngtcp2_ssize size =
-        ngtcp2_conn_writev_datagram(conn_, nullptr, &ecn, octets(place), place.size(), &accepted,
-                                    NGTCP2_WRITE_DATAGRAM_FLAG_NONE, 0, parts.data(),
+        ngtcp2_conn_writev_datagram(conn_, nullptr, &ecn, octets(place), place.size(), &taken,
+                                    NGTCP2_WRITE_DATAGRAM_FLAG_MORE, 0, parts.data(),
                                     next.payload.empty() ? 1 : 2, ts); // it asserts on empty parts
-    const bool refused = size == NGTCP2_ERR_INVALID_ARGUMENT || size == NGTCP2_ERR_INVALID_STATE;
-    const bool outgrown =
-        next.prefix_size + next.payload.size() + datagram_overhead > mtu;
-    written = accepted != 0 || refused || outgrown;
-    if (refused || (outgrown && accepted == 0))
-        ++datagrams_dropped_; // queued for a carrier with larger packets
-    if (written) {
-        datagram_bytes_ -= next.payload.size();
-        datagrams_.pop_front();
-    }
-    return refused ? 0 : size;
+    accepted = taken != 0;
+    return size;
 }
 
 ngtcp2_ssize Connection::Impl::write_close(ngtcp2_tstamp ts, MutableBytes place)
@@ -592,7 +616,7 @@ bool Connection::Impl::send_datagram(StreamId id, Bytes payload, std::size_t mtu
     wire::write_varint(prefix, static_cast<std::uint64_t>(id) / 4);
     wire::write_varint(prefix, 0);
     datagram.prefix_size = prefix.size();
-    if (datagram.prefix_size + payload.size() + datagram_overhead > mtu) {
+    if (datagram.prefix_size + payload.size() + datagram_overhead + packet_overhead > mtu) {
         const bool sent = http3_->send_capsule(id, payload);
         datagrams_dropped_ += sent ? 0 : 1;
         return sent;

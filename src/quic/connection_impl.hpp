@@ -59,12 +59,13 @@ private:
     ngtcp2_cid new_cid();
     ngtcp2_tstamp timestamp(Instant now);
     void set_keep_alive();
+    void make_probe_worthwhile();
     Result<> accept(Instant now, Bytes packet);
     Result<> attach_tls(TlsSession::Role);
     int start_http3();
     void handle_packet(Instant now, Bytes packet);
     ngtcp2_ssize write_packet(ngtcp2_tstamp, MutableBytes place, std::size_t mtu, bool& datagram);
-    ngtcp2_ssize write_datagram(ngtcp2_tstamp, MutableBytes place, std::size_t mtu, bool& written);
+    ngtcp2_ssize write_datagram(ngtcp2_tstamp, MutableBytes place, bool& accepted);
     ngtcp2_ssize write_close(ngtcp2_tstamp, MutableBytes place);
     void fail(int library_error);
     void fail_http3(int library_error);
@@ -88,6 +89,7 @@ private:
     ngtcp2_tstamp latest_ = 0; ///< ngtcp2 aborts when time goes back
     Duration skipped_{};       ///< by how much ngtcp2's time is ahead of ours
     Instant last_authentic_;
+    Instant last_arrival_{};
     bool closing_ = false; ///< a CONNECTION_CLOSE packet is still to be written
     bool over_ = false;
     ngtcp2_ccerr close_error_{};

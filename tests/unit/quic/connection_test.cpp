@@ -141,29 +141,39 @@ TEST(Connection, AResetAfterAHalfCloseReachesAnEndThatIsIdle)
     const StreamId id = open_tunnel(ends);
     ends.client.shutdown_send(id);
     ASSERT_TRUE(ends.run([&] { return ends.server.receive_ended(id); }));
+    ends.run([] { return false; }, seconds{1}); // the end is acknowledged
     ends.client.reset(id, h3_connect_error);
     EXPECT_TRUE(ends.run([&] { return TwoEnds::find<StreamReset>(ends.server_events) != nullptr; }));
 }
 
-TEST(Connection, AnEndThatWaitsForTheCongestionWindowIsNotLost)
+// ngtcp2 stops its timer when everything in flight has been acknowledged in other packets, and still
+// counts those as in flight.
+TEST(Connection, ProbesThatGotLostDoNotFillTheCongestionWindowForEver)
 {
     TwoEnds ends;
     ASSERT_TRUE(ends.connect());
-    const StreamId ending = open_tunnel(ends);
-    const StreamId busy = *ends.client.open(ssh);
-    std::uint64_t sent = 0;
-    send_some(ends.client, ending, sent, 1);
-    ASSERT_TRUE(ends.run([] { return true; })); // its byte is on the way
-    std::uint64_t busy_sent = 0;
-    send_some(ends.client, busy, busy_sent, 200'000);
-    ASSERT_TRUE(ends.run([] { return true; })); // fills the window
-    ends.client.shutdown_send(ending);
-    std::uint64_t received = 0;
+    const StreamId id = open_tunnel(ends);
+    ends.run([] { return false; }, seconds{1});
+    std::uint64_t sent = 0, received = 0;
     bool intact = true;
-    EXPECT_TRUE(ends.run([&] {
-        receive_some(ends.server, ending, received, intact);
-        return ends.server.receive_ended(ending);
+    ends.delay = seconds{1};
+    send_some(ends.server, id, sent, 22'000);
+    ASSERT_TRUE(ends.run([] { return true; }));
+    ends.loss_per_mille = 1'000;
+    ASSERT_TRUE(ends.run([&] {
+        receive_some(ends.client, id, received, intact);
+        if (received > 0)
+            ends.loss_per_mille = 0;
+        return received == sent;
     }));
+    ends.delay = std::chrono::milliseconds{10};
+    ends.run([] { return false; }, seconds{2});
+    send_some(ends.server, id, sent, 50'000);
+    EXPECT_TRUE(ends.run([&] {
+        receive_some(ends.client, id, received, intact);
+        return received == sent;
+    }));
+    EXPECT_TRUE(intact);
 }
 
 TEST(Connection, ARefusalCarriesStatusAndReason)
