@@ -1,5 +1,6 @@
-// What anybody may send to an agent: noise, and damaged or repeated copies of a client's real first
-// packet. Nothing of it may connect, crash, or make the agent send more than RFC 9000 §8.1 allows.
+// What anybody may send to an agent: noise, damaged or repeated copies of a client's real packets,
+// and a whole handshake with the wrong key. Nothing of it may connect, crash, or make the agent
+// send more than RFC 9000 §8.1 allows.
 //
 // Input: steps of a letter and its arguments, see World::step().
 #include "narrowlink/quic/connection.hpp"
@@ -7,7 +8,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <optional>
 #include <random>
+#include <utility>
 #include <vector>
 
 using namespace narrowlink;
@@ -46,7 +49,9 @@ struct Lab {
         const auto client = *crypto::Identity::make_ed25519(birth, random);
         const auto server = *crypto::Identity::make_ed25519(birth, random);
         client_pin = client.pin;
+        server_pin = server.pin;
         credentials = *quic::Credentials::load(server);
+        stranger = *quic::Credentials::load(*crypto::Identity::make_ed25519(birth, random));
         auto connection = *quic::Connection::client(
             {}, {*quic::Credentials::load(client), server.pin}, start, random);
         initial.resize(65'528);
@@ -56,8 +61,8 @@ struct Lab {
         segment_size = train.segment_size;
     }
 
-    std::shared_ptr<const quic::Credentials> credentials;
-    crypto::Pin client_pin;
+    std::shared_ptr<const quic::Credentials> credentials, stranger;
+    crypto::Pin client_pin, server_pin;
     std::vector<std::byte> initial; ///< the client's first train
     std::size_t segment_size = 0;
 };
@@ -72,10 +77,11 @@ class World {
 public:
     void step(Reader& in)
     {
-        std::vector<std::byte> packet = lab().initial;
+        std::vector<std::byte> packet = latest_.bytes;
         switch (in.u8()) {
-        case 'i': handle(packet); break; // the real one
-        case 'f': {                      // u16 place, u8 bits: with bits flipped
+        case 'i': handle(packet); break; // as it was
+        case 'c': converse(); break;
+        case 'f': { // u16 place, u8 bits: with bits flipped
             const std::size_t place = in.u16() % packet.size();
             packet[place] ^= static_cast<std::byte>(in.u8());
             handle(packet);
@@ -118,10 +124,36 @@ public:
     }
 
 private:
+    struct Train {
+        std::vector<std::byte> bytes;
+        std::size_t segment_size;
+    };
+
     void handle(Bytes train)
     {
         received_ += train.size();
-        server_.handle_packets(now_, train, lab().segment_size);
+        server_.handle_packets(now_, train, latest_.segment_size);
+    }
+
+    /// One round of a handshake with a client that has another key than the introduced one.
+    void converse()
+    {
+        if (!stranger_)
+            stranger_.emplace(
+                *quic::Connection::client({}, {lab().stranger, lab().server_pin}, now_, random_));
+        for (const Train& train : std::exchange(answers_, {}))
+            stranger_->handle_packets(now_, train.bytes, train.segment_size);
+        std::vector<std::byte> block(65'528);
+        for (;;) {
+            const auto train = stranger_->poll_transmit(now_, block, mtu, false);
+            if (train.size == 0)
+                break;
+            const Bytes bytes = Bytes{block}.first(train.size);
+            latest_ = {{bytes.begin(), bytes.end()}, train.segment_size};
+            handle(bytes);
+        }
+        while (stranger_->poll_event()) {
+        }
     }
 
     void wait_until(Instant end)
@@ -145,8 +177,11 @@ private:
             if (train.size == 0)
                 break;
             sent_ += train.size;
+            const Bytes bytes = Bytes{block}.first(train.size);
+            if (answers_.size() < 64)
+                answers_.push_back({{bytes.begin(), bytes.end()}, train.segment_size});
         }
-        require(sent_ <= 3 * received_);
+        require(sent_ <= 3 * received_ || stranger_); // who answers has shown that it is there
         while (const auto event = server_.poll_event()) {
             require(std::holds_alternative<quic::Closed>(
                 *event)); // a stranger brings about nothing else
@@ -165,6 +200,9 @@ private:
     Instant now_ = start;
     quic::Connection server_ =
         quic::Connection::server({}, {lab().credentials, lab().client_pin}, start, random_);
+    std::optional<quic::Connection> stranger_;
+    Train latest_{lab().initial, lab().segment_size}; ///< of the client
+    std::vector<Train> answers_;
     std::size_t received_ = 0, sent_ = 0;
     bool told_closed_ = false;
 };
