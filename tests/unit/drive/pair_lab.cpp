@@ -12,7 +12,7 @@ namespace narrowlink::drive::test {
 namespace {
 
 /// Nothing here takes a tenth of it; it turns a hang into a failure.
-constexpr Duration longest_test = std::chrono::seconds{60};
+constexpr Duration longest_test = std::chrono::seconds{30};
 
 constexpr UnixTime birth{std::chrono::seconds{1'000'000'000}};
 

@@ -16,6 +16,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
+/// What is cancelled never takes it.
+constexpr Duration ages = 5s;
+
 struct Story {
     int returned = 0;
     int cancelled = 0;
@@ -57,7 +60,7 @@ net::awaitable<void> fail_at_once(std::string what)
 net::awaitable<void> fail_when_cancelled(std::string what)
 {
     try {
-        auto sleeping = sleep(1h);
+        auto sleeping = sleep(ages);
         co_await std::move(sleeping);
     } catch (const boost::system::system_error&) {
         throw std::runtime_error{what};
@@ -91,21 +94,21 @@ TEST_F(Together, ReturnsWhenAllHaveReturned)
 
 TEST_F(Together, TheFirstFailureEndsTheOtherAndIsPassedOn)
 {
-    EXPECT_EQ(failure_of(together(return_after(story, 1h), fail_after(1ms, "right"))), "right");
-    EXPECT_EQ(failure_of(together(fail_after(1ms, "left"), return_after(story, 1h))), "left");
+    EXPECT_EQ(failure_of(together(return_after(story, ages), fail_after(1ms, "right"))), "right");
+    EXPECT_EQ(failure_of(together(fail_after(1ms, "left"), return_after(story, ages))), "left");
     EXPECT_EQ(story.cancelled, 2);
     EXPECT_EQ(story.returned, 0);
 }
 
 TEST_F(Together, EachOfThreeMayBeTheFirstToFail)
 {
-    EXPECT_EQ(failure_of(together(fail_after(1ms, "1st"), return_after(story, 1h),
-                                  return_after(story, 1h))),
+    EXPECT_EQ(failure_of(together(fail_after(1ms, "1st"), return_after(story, ages),
+                                  return_after(story, ages))),
               "1st");
-    EXPECT_EQ(failure_of(together(return_after(story, 1h), fail_after(1ms, "2nd"),
-                                  return_after(story, 1h))),
+    EXPECT_EQ(failure_of(together(return_after(story, ages), fail_after(1ms, "2nd"),
+                                  return_after(story, ages))),
               "2nd");
-    EXPECT_EQ(failure_of(together(return_after(story, 1h), return_after(story, 1h),
+    EXPECT_EQ(failure_of(together(return_after(story, ages), return_after(story, ages),
                                   fail_after(1ms, "3rd"))),
               "3rd");
     EXPECT_EQ(story.cancelled, 6);
@@ -113,8 +116,8 @@ TEST_F(Together, EachOfThreeMayBeTheFirstToFail)
 
 TEST_F(Together, AFailureBeforeTheFirstAwaitCounts)
 {
-    EXPECT_EQ(failure_of(together(fail_at_once("at once"), return_after(story, 1h))), "at once");
-    EXPECT_EQ(failure_of(together(return_after(story, 1h), fail_at_once("at once"))), "at once");
+    EXPECT_EQ(failure_of(together(fail_at_once("at once"), return_after(story, ages))), "at once");
+    EXPECT_EQ(failure_of(together(return_after(story, ages), fail_at_once("at once"))), "at once");
     EXPECT_EQ(story.returned, 0);
 }
 
@@ -149,8 +152,8 @@ net::awaitable<void> cancel_all(Story& story)
 {
     auto executor = co_await net::this_coro::executor;
     TaskScope scope{executor, [](const std::exception_ptr&) {}};
-    scope.spawn(note_failure(story, together(return_after(story, 1h), return_after(story, 1h),
-                                             return_after(story, 1h))));
+    scope.spawn(note_failure(story, together(return_after(story, ages), return_after(story, ages),
+                                             return_after(story, ages))));
     co_await net::post(executor, net::use_awaitable);
     auto joining = scope.join();
     co_await std::move(joining);

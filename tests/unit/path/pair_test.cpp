@@ -19,7 +19,8 @@ TEST(Pair, SendsOnlyOnTheCarrierInUse)
     ASSERT_TRUE(ends.connect());
     ends.add(TwoPairs::second, TwoPairs::direct);
     std::vector<std::byte> block(65'528);
-    const quic::StreamId id = *ends.client.pair.connection().open({quic::Request::Kind::tcp, {"localhost", 22}});
+    const quic::StreamId id =
+        *ends.client.pair.connection().open({quic::Request::Kind::tcp, {"localhost", 22}});
     TwoPairs::say(ends.client, id, 1'000);
     EXPECT_EQ(ends.client.pair.poll_transmit(ends.now, TwoPairs::first, block).size, 0U);
     EXPECT_EQ(ends.client.pair.poll_transmit(ends.now, third, block).size, 0U);
@@ -31,7 +32,8 @@ TEST(Pair, PrefersDirectToUdpRelayToWebSocketRelay)
     TwoPairs ends;
     Pair& pair = ends.client.pair;
     EXPECT_EQ(pair.current(), std::nullopt);
-    pair.add_carrier(ends.now, third, {.kind = CarrierKind::udp_relay, .mtu = 1'400, .paced = true});
+    pair.add_carrier(ends.now, third,
+                     {.kind = CarrierKind::udp_relay, .mtu = 1'400, .paced = true});
     EXPECT_EQ(pair.current(), CarrierKind::udp_relay);
     pair.add_carrier(ends.now, TwoPairs::first, TwoPairs::relay);
     EXPECT_EQ(pair.current(), CarrierKind::udp_relay);
@@ -54,7 +56,8 @@ TEST(Pair, UsesTheNewestOfTwoCarriersOfAKind)
     TwoPairs::say(ends.client, id, 1'000);
     EXPECT_TRUE(ends.run([&] { return TwoPairs::heard(ends.agent, id) == 1'000; }));
     EXPECT_GT(ends.trains_on_second, 0U);
-    EXPECT_EQ(ends.client.count<PathChanged>(), 1U) << "for whoever looks at the kind nothing has changed";
+    EXPECT_EQ(ends.client.count<PathChanged>(), 1U)
+        << "for whoever looks at the kind nothing has changed";
 }
 
 TEST(Pair, TellsEachChangeOfTheCarrierOnce)
@@ -109,7 +112,8 @@ TEST(Pair, AStreamGoesOnAfterAMinuteWithoutACarrier)
     ends.run_for(minutes{1});
     EXPECT_LT(TwoPairs::heard(ends.agent, id), 100'000U);
     ends.add(TwoPairs::second, TwoPairs::relay);
-    EXPECT_TRUE(ends.run([&] { return TwoPairs::heard(ends.agent, id) == 100'000; }, milliseconds{200}))
+    EXPECT_TRUE(
+        ends.run([&] { return TwoPairs::heard(ends.agent, id) == 100'000; }, milliseconds{200}))
         << "ten round trips";
 }
 
@@ -129,7 +133,8 @@ TEST(Pair, AStreamGoesOnAtOnceAlthoughProbesHaveBackedOff)
         ends.run_for(milliseconds{100});
         ends.is_losing = false;
         ends.add(TwoPairs::first, TwoPairs::relay);
-        EXPECT_TRUE(ends.run([&] { return TwoPairs::heard(ends.agent, id) == before + 50'000; }, milliseconds{200}));
+        EXPECT_TRUE(ends.run([&] { return TwoPairs::heard(ends.agent, id) == before + 50'000; },
+                             milliseconds{200}));
     }
 }
 
@@ -149,7 +154,8 @@ TEST(Pair, AStreamGoesOnAtOnceAfterOutagesInARow)
     ends.remove(TwoPairs::first);
     ends.is_losing = false;
     ends.add(TwoPairs::second, TwoPairs::relay);
-    EXPECT_TRUE(ends.run([&] { return TwoPairs::heard(ends.client, id) == 50'000; }, milliseconds{200}));
+    EXPECT_TRUE(
+        ends.run([&] { return TwoPairs::heard(ends.client, id) == 50'000; }, milliseconds{200}));
 }
 
 TEST(Pair, AHandshakeGoesOnAfterAMomentWithoutACarrier)

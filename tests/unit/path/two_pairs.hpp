@@ -54,23 +54,26 @@ struct End {
     }
 };
 
-/// A client's and an agent's end, and carriers between them with a fixed delay. A carrier has the same
-/// number at both ends.
+/// A client's and an agent's end, and carriers between them with a fixed delay. A carrier has the
+/// same number at both ends.
 class TwoPairs {
 public:
     static constexpr CarrierId first{1};
     static constexpr CarrierId second{2};
-    static constexpr Carrier relay{.kind = CarrierKind::websocket_relay, .mtu = 16'368, .paced = false};
+    static constexpr Carrier relay{
+        .kind = CarrierKind::websocket_relay, .mtu = 16'368, .paced = false};
     static constexpr Carrier direct{.kind = CarrierKind::direct_udp, .mtu = 1'452, .paced = true};
 
     explicit TwoPairs(Pair::Config config = {})
         : client_identity{*crypto::Identity::make_ed25519(wall_clock, random)}
         , agent_identity{*crypto::Identity::make_ed25519(wall_clock, random)}
-        , client{*Pair::client(config, {*quic::Credentials::load(client_identity), agent_identity.pin},
-                               now, random),
+        , client{*Pair::client(config,
+                               {*quic::Credentials::load(client_identity), agent_identity.pin}, now,
+                               random),
                  {}}
-        , agent{Pair::server(config, {*quic::Credentials::load(agent_identity), client_identity.pin},
-                             now, random),
+        , agent{Pair::server(config,
+                             {*quic::Credentials::load(agent_identity), client_identity.pin}, now,
+                             random),
                 {}}
     {
     }
@@ -119,13 +122,17 @@ public:
     bool connect()
     {
         add(first, relay);
-        return run([this] { return client.find<quic::Connected>() != nullptr && agent.find<quic::Connected>() != nullptr; });
+        return run([this] {
+            return client.find<quic::Connected>() != nullptr &&
+                   agent.find<quic::Connected>() != nullptr;
+        });
     }
 
     /// A stream that the agent has accepted.
     quic::StreamId open()
     {
-        const quic::StreamId id = *client.pair.connection().open({quic::Request::Kind::tcp, {"localhost", 22}});
+        const quic::StreamId id =
+            *client.pair.connection().open({quic::Request::Kind::tcp, {"localhost", 22}});
         run([this] { return agent.find<quic::RequestReceived>() != nullptr; });
         agent.pair.connection().respond(id, {});
         run([this] { return client.find<quic::ResponseReceived>() != nullptr; });
@@ -188,9 +195,12 @@ private:
                 return;
             trains_on_second += carrier == second ? 1 : 0;
             if (!is_losing)
-                trains.push_back({now + delay, &end == &client, carrier,
-                                  {block.begin(), block.begin() + static_cast<std::ptrdiff_t>(train.size)},
-                                  train.segment_size});
+                trains.push_back(
+                    {now + delay,
+                     &end == &client,
+                     carrier,
+                     {block.begin(), block.begin() + static_cast<std::ptrdiff_t>(train.size)},
+                     train.segment_size});
         }
     }
 
