@@ -23,7 +23,8 @@ std::unique_ptr<Talk> Talk::make(World& world, Stream stream, Side side, Convers
                                  std::function<void()> over)
 {
     if (conversation.plan.kind == Plan::Kind::udp)
-        return std::make_unique<UdpTalk>(world, std::move(stream), side, conversation, std::move(over));
+        return std::make_unique<UdpTalk>(world, std::move(stream), side, conversation,
+                                         std::move(over));
     return std::make_unique<TcpTalk>(world, std::move(stream), side, conversation, std::move(over));
 }
 

@@ -52,10 +52,10 @@ struct Plan {
 
 enum class Ending {
     none,
-    clean,    ///< both directions were ended properly
-    reset,    ///< the other end has given it up
+    clean,     ///< both directions were ended properly
+    reset,     ///< the other end has given it up
     resetting, ///< we did
-    lost,     ///< the whole pair is over
+    lost,      ///< the whole pair is over
     refused,
     killed, ///< our process is gone
 };
@@ -98,7 +98,8 @@ public:
     };
 
     /// `over`: the talk may be destroyed, but not from within.
-    static std::unique_ptr<Talk> make(World&, Stream, Side, Conversation&, std::function<void()> over);
+    static std::unique_ptr<Talk> make(World&, Stream, Side, Conversation&,
+                                      std::function<void()> over);
     ~Talk() override;
     Talk(const Talk&) = delete;
     Talk& operator=(const Talk&) = delete;
@@ -109,6 +110,7 @@ public:
     void kill();
 
     [[nodiscard]] Conversation& conversation() { return conversation_; }
+
     [[nodiscard]] bool has_started() const { return started_; }
 
     void handle_response(const quic::Response&) override;
@@ -127,8 +129,11 @@ protected:
     void end(Ending, std::optional<std::uint64_t> code = {});
 
     [[nodiscard]] bool at_client() const { return side_ == Side::client; }
+
     [[nodiscard]] bool is_over() const { return mine_->ending != Ending::none; }
+
     [[nodiscard]] const Plan& plan() const { return conversation_.plan; }
+
     quic::Connection& connection() { return stream_.driver->connection(); }
 
     World& world_;

@@ -6,8 +6,9 @@
 
 #include "history.hpp"
 
-#include <cstdlib>
 #include <gtest/gtest.h>
+
+#include <cstdlib>
 #include <iostream>
 
 namespace narrowlink::sim {
@@ -44,16 +45,18 @@ void run_family(const Character& character, std::uint64_t percent)
         total.dropped += history.measured().dropped;
     }
     if (std::getenv("SIM_TALK") != nullptr)
-        std::cout << fmt::format("{} histories, {} s, {} MB, {} dropped by queues, longest stall {} ms\n",
-                                 count, total.lasted / seconds{1}, total.bytes / 1'000'000, total.dropped,
-                                 total.longest_stall / milliseconds{1});
+        std::cout << fmt::format(
+            "{} histories, {} s, {} MB, {} dropped by queues, longest stall {} ms\n", count,
+            total.lasted / seconds{1}, total.bytes / 1'000'000, total.dropped,
+            total.longest_stall / milliseconds{1});
 }
 
 } // namespace
 
 TEST(Sim, OneSeedIsOneHistory)
 {
-    const Character character{.loss = 0.01, .faults = {Fault::reset, Fault::gateway_killed}, .outage_ms = {0, 3'000}};
+    const Character character{
+        .loss = 0.01, .faults = {Fault::reset, Fault::gateway_killed}, .outage_ms = {0, 3'000}};
     for (const std::uint64_t seed : {1U, 2U}) {
         History first{seed, character};
         History second{seed, character};
@@ -101,7 +104,8 @@ TEST(Sim, StreamsArriveWholeOverSlowLinks)
 
 TEST(Sim, StreamsSurviveGatewayRestarts)
 {
-    run_family({.clients = {1, 2}, .faults = {Fault::gateway_killed, Fault::gateway_without_power}}, 10);
+    run_family({.clients = {1, 2}, .faults = {Fault::gateway_killed, Fault::gateway_without_power}},
+               10);
 }
 
 TEST(Sim, StreamsSurviveResetsAndBlackHoles)
@@ -113,17 +117,17 @@ TEST(Sim, StreamsSurviveResetsAndBlackHoles)
 
 TEST(Sim, StreamsSurviveAllOfItAtOnce)
 {
-    run_family({.agents = {1, 2},
-                .clients = {1, 2},
-                .loss = 0.005,
-                .reorder = 0.01,
-                .faults = {Fault::reset, Fault::reset_at_node, Fault::reset_at_gateway,
-                           Fault::black_hole, Fault::no_route, Fault::gateway_killed,
-                           Fault::gateway_without_power},
-                .fault_count = {2, 12},
-                .faults_within = seconds{30},
-                .longest_stall = seconds{4}},
-               12);
+    run_family(
+        {.agents = {1, 2},
+         .clients = {1, 2},
+         .loss = 0.005,
+         .reorder = 0.01,
+         .faults = {Fault::reset, Fault::reset_at_node, Fault::reset_at_gateway, Fault::black_hole,
+                    Fault::no_route, Fault::gateway_killed, Fault::gateway_without_power},
+         .fault_count = {2, 12},
+         .faults_within = seconds{30},
+         .longest_stall = seconds{4}},
+        12);
 }
 
 TEST(Sim, ManyStreamsShareAPairAndAPairServesManyInTurn)
@@ -140,8 +144,8 @@ TEST(Sim, ManyStreamsShareAPairAndAPairServesManyInTurn)
 TEST(Sim, StreamsEndWithAnErrorWhenTheAgentIsAnotherProcess)
 {
     run_family({.clients = {1, 3},
-                .faults = {Fault::agent_killed, Fault::agent_killed, Fault::reset, Fault::black_hole,
-                           Fault::gateway_killed}},
+                .faults = {Fault::agent_killed, Fault::agent_killed, Fault::reset,
+                           Fault::black_hole, Fault::gateway_killed}},
                10);
 }
 

@@ -1,7 +1,8 @@
 // Theory of operation
 //
-// Plays src/gateway: Hub (Process) and Session. What crosses threads there is posted here, and takes
-// a little time that is drawn; posts between the same two threads keep their order, others need not.
+// Plays src/gateway: Hub (Process) and Session. What crosses threads there is posted here, and
+// takes a little time that is drawn; posts between the same two threads keep their order, others
+// need not.
 
 #include "gateway.hpp"
 
@@ -28,9 +29,9 @@ public:
         , dropped{dropped_count}
         , registry{the_config.registry}
         , timer_{the_world, [this] {
-            registry.handle_timeout(world.now());
-            drain();
-        }}
+                     registry.handle_timeout(world.now());
+                     drain();
+                 }}
     {
     }
 
@@ -51,8 +52,7 @@ public:
     void act(const control::Registry::Route&);
     void act(const control::Registry::Unroute&);
     void act(const control::Registry::Close&);
-    void add(const std::shared_ptr<Session>&, control::Registry::Node,
-             std::vector<access::Policy>);
+    void add(const std::shared_ptr<Session>&, control::Registry::Node, std::vector<access::Policy>);
     std::shared_ptr<Session> find(control::SessionId);
 
     World& world;
@@ -86,7 +86,9 @@ public:
     }
 
     [[nodiscard]] control::SessionId id() const { return id_; }
+
     [[nodiscard]] unsigned thread() const { return thread_; }
+
     [[nodiscard]] std::size_t routes() const { return table_.size(); }
 
     // From the hub.
@@ -174,11 +176,13 @@ private:
         if (process_.world.network.chance(process_.config.reorder)) {
             const Duration detour =
                 process_.world.network.between(Duration{}, process_.config.longest_detour);
-            process_.world.after(detour, process_.life, delivery(receiver, handle, std::move(message)));
+            process_.world.after(detour, process_.life,
+                                 delivery(receiver, handle, std::move(message)));
         } else if (receiver->thread_ == thread_) {
             receiver->deliver(handle, std::move(message));
         } else if (receiver->posted_bytes_ <= most_posted_bytes) {
-            process_.post(thread_, receiver->thread_, delivery(receiver, handle, std::move(message)));
+            process_.post(thread_, receiver->thread_,
+                          delivery(receiver, handle, std::move(message)));
         }
     }
 
@@ -229,10 +233,11 @@ private:
                 return;
             }
             const auto* text = std::get_if<std::string>(&*item);
-            const Bytes bytes = text != nullptr ? as_bytes(*text)
-                                                : std::as_const(std::get<Buffer>(*item)).bytes();
+            const Bytes bytes =
+                text != nullptr ? as_bytes(*text) : std::as_const(std::get<Buffer>(*item)).bytes();
             written_size_ = bytes.size();
-            writing_ = !socket_->write(text != nullptr ? MessageKind::text : MessageKind::binary, bytes);
+            writing_ =
+                !socket_->write(text != nullptr ? MessageKind::text : MessageKind::binary, bytes);
             if (!writing_)
                 queue_.handle_written(now(), written_size_);
         }
@@ -380,9 +385,8 @@ void Gateway::Process::act(const control::Registry::Route& route)
     auto from = find(route.from);
     auto to = find(route.to);
     if (from && to)
-        post(hub_thread, from->thread(), [from, to, route] {
-            from->add_route(route.handle_at_from, to, route.handle_at_to);
-        });
+        post(hub_thread, from->thread(),
+             [from, to, route] { from->add_route(route.handle_at_from, to, route.handle_at_to); });
 }
 
 void Gateway::Process::act(const control::Registry::Unroute& unroute)
@@ -400,9 +404,7 @@ void Gateway::Process::act(const control::Registry::Close& close)
 }
 
 Gateway::Gateway(World& world, Config config)
-    : world_{&world}
-    , config_{std::move(config)}
-    , good_since_{world.now()}
+    : world_{&world}, config_{std::move(config)}, good_since_{world.now()}
 {
     start();
 }
@@ -420,7 +422,8 @@ void Gateway::start()
     for (const auto& connection : connections_)
         if (const auto there = connection.lock()) {
             // Its next segment is answered with a reset.
-            world_->at(there->resume(), life_, [there] { there->reset({.node = true, .gateway = false}); });
+            world_->at(there->resume(), life_,
+                       [there] { there->reset({.node = true, .gateway = false}); });
         }
     connections_.clear();
 }

@@ -1,11 +1,10 @@
 #pragma once
 
-#include "network.hpp"
-
 #include "narrowlink/control/gateway_session.hpp"
 #include "narrowlink/control/registry.hpp"
 #include "narrowlink/relay/queue.hpp"
 #include "narrowlink/relay/table.hpp"
+#include "network.hpp"
 
 #include <array>
 #include <map>
@@ -24,8 +23,8 @@ public:
     struct Config {
         control::Registry::Config registry;
         relay::EgressQueue::Config queue;
-        double loss = 0;     ///< share of relay messages that vanish between two sessions
-        double reorder = 0;  ///< share that others overtake
+        double loss = 0;    ///< share of relay messages that vanish between two sessions
+        double reorder = 0; ///< share that others overtake
         Duration longest_detour = milliseconds{30};
     };
 
@@ -39,7 +38,9 @@ public:
     void cut_power();
 
     [[nodiscard]] bool is_running() const { return process_ != nullptr; }
+
     [[nodiscard]] bool is_silent() const { return silent_; }
+
     [[nodiscard]] Instant good_since() const { return is_running() ? good_since_ : never; }
 
     /// A WebSocket with a good token.
@@ -56,6 +57,7 @@ public:
     };
 
     [[nodiscard]] Counts counts() const;
+
     /// Relay messages that a full queue has dropped.
     [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
 

@@ -1,12 +1,8 @@
 // Theory of operation
 //
-// A history is drawn from its seed: who is there, what they say to each other, what breaks and when.
-// It runs until every stream has ended and everything broken is whole again. Then every end of every
-// stream is judged, the clients leave, and nothing may be left of them anywhere.
-//
-// Stall: a pair whose streams wait although both nodes, the gateway and the networks between them have
-// been there for `longest_stall`, and not one byte arrived in that time. Where TCP itself cannot know
-// earlier that the network is back (Access::good_since), the time counts from when it can.
+// A history is drawn from its seed: who is there, what they say to each other, what breaks and
+// when. It runs until every stream has ended and everything broken is whole again. Then every end
+// of every stream is judged, the clients leave, and nothing may be left of them anywhere.
 
 #include "history.hpp"
 
@@ -15,12 +11,10 @@
 namespace narrowlink::sim {
 namespace {
 
-constexpr Duration longest_start = seconds{45}; // drive::RelayNode waits up to 37.5 s
 constexpr Duration longest_reading = seconds{60};
 constexpr Duration look_interval = milliseconds{50};
-constexpr Duration silence_limit = seconds{8};   // control::NodeSession::Config
+constexpr Duration silence_limit = seconds{8}; // control::NodeSession::Config
 constexpr Duration hello_timeout = seconds{10};
-constexpr Duration pair_silence = seconds{60};   // path::Pair::Config
 
 Gateway::Config gateway_config(const Character& character)
 {
@@ -35,9 +29,7 @@ Gateway::Config gateway_config(const Character& character)
 } // namespace
 
 History::History(std::uint64_t seed, const Character& character)
-    : character_{character}
-    , world_{seed}
-    , gateway_{world_, gateway_config(character)}
+    : character_{character}, world_{seed}, gateway_{world_, gateway_config(character)}
 {
     const std::size_t agents = draw(character_.agents);
     for (std::size_t number = 0; number < agents; ++number)
@@ -65,10 +57,13 @@ std::unique_ptr<Access> History::make_access()
         const auto& [least, most] = character_.access_bytes_per_second;
         return Shape{.delay = milliseconds{draw(character_.delay_ms)},
                      .jitter = milliseconds{world_.plan.below(4)},
-                     .bytes_per_second = static_cast<double>(world_.plan.between_magnitudes(least, most)),
+                     .bytes_per_second =
+                         static_cast<double>(world_.plan.between_magnitudes(least, most)),
                      .hiccup = character_.hiccup};
     };
-    return std::make_unique<Access>(world_, shape(), shape());
+    const Shape up = shape();
+    const Shape down = shape();
+    return std::make_unique<Access>(world_, up, down);
 }
 
 void History::add_agent(std::size_t number)
@@ -79,13 +74,14 @@ void History::add_agent(std::size_t number)
                                      .name = fmt::format("agent-{}", number),
                                      .token = fmt::format("agent-token-{}", number)},
                           .pair = {}};
-    settings.pair.resume_window = character_.resume_window;
+    settings.pair.resume_window = character_.agent_patience();
     settings.pair.quic.streams = character_.streams_at_once;
     AgentHost host{.access = make_access(), .settings = std::move(settings), .node = {}};
     host.good_since = world_.now();
     agents_.push_back(std::move(host));
     AgentHost& there = agents_.back();
-    there.node = std::make_unique<AgentNode>(world_, gateway_, *there.access, there.settings, conversations_);
+    there.node = std::make_unique<AgentNode>(world_, gateway_, *there.access, there.settings,
+                                             conversations_);
 }
 
 void History::add_client(std::size_t agent, std::size_t number)
@@ -98,7 +94,11 @@ void History::add_client(std::size_t agent, std::size_t number)
                                      .token = fmt::format("client-token-{}", number)},
                           .pair = {}};
     settings.pair.resume_window = character_.resume_window;
-    ClientHost host{.access = make_access(), .settings = std::move(settings), .agent = agent, .node = {}, .conversations = {}};
+    ClientHost host{.access = make_access(),
+                    .settings = std::move(settings),
+                    .agent = agent,
+                    .node = {},
+                    .conversations = {}};
     std::optional<wire::PairId> pair_id;
     if (character_.same_pair_ids)
         pair_id.emplace().bytes.fill(std::byte{0x11});
@@ -132,8 +132,8 @@ Plan History::draw_plan(std::uint32_t id)
     const auto slow = [&] {
         const Duration pause = dice.between(Duration{milliseconds{1}}, milliseconds{200});
         const std::uint64_t turns = static_cast<std::uint64_t>(longest_reading / pause);
-        return Pace{.bytes_per_turn = dice.between(1'000, 100'000) +
-                                      std::max(plan.upload, plan.download) / turns,
+        return Pace{.bytes_per_turn =
+                        dice.between(1'000, 100'000) + std::max(plan.upload, plan.download) / turns,
                     .pause = pause};
     };
     if (dice.chance(character_.slow_streams))
@@ -175,8 +175,8 @@ void History::schedule_faults()
         const Duration when = world_.plan.between(Duration{}, character_.faults_within);
         const Fault fault = character_.faults[world_.plan.below(character_.faults.size())];
         const std::uint64_t victim = world_.plan.draw();
-        const Duration outage = milliseconds{world_.plan.between_magnitudes(
-            character_.outage_ms.least, character_.outage_ms.most)};
+        const Duration outage = milliseconds{
+            world_.plan.between_magnitudes(character_.outage_ms.least, character_.outage_ms.most)};
         world_.after(when, life_, [this, fault, victim, outage] { strike(fault, victim, outage); });
     }
 }
@@ -243,7 +243,8 @@ void History::kill_agent(AgentHost& host, Duration outage)
     host.good_since = never;
     world_.after(outage, life_, [this, &host] {
         world_.note("{} starts again", host.settings.claims.name);
-        host.node = std::make_unique<AgentNode>(world_, gateway_, *host.access, host.settings, conversations_);
+        host.node = std::make_unique<AgentNode>(world_, gateway_, *host.access, host.settings,
+                                                conversations_);
         host.good_since = world_.now();
         --faults_left_;
     });
@@ -271,7 +272,7 @@ void History::lose_gateway(bool power, Duration outage)
     });
 }
 
-// ---- running and judging
+// ---- running
 
 std::optional<std::string> History::run()
 {
@@ -300,144 +301,8 @@ std::optional<std::string> History::run()
 bool History::is_over() const
 {
     return faults_left_ == 0 && std::ranges::all_of(conversations_, [](const auto& entry) {
-        return entry.second.is_over();
-    });
-}
-
-void History::look_for_stalls()
-{
-    const Instant now = world_.now();
-    for (const ClientHost& client : clients_) {
-        const AgentHost& agent = agents_[client.agent];
-        Instant last = std::max({client.access->good_since(), agent.access->good_since(),
-                                 agent.good_since, gateway_.good_since()});
-        if (last == never || client.killed)
-            continue;
-        // A new process has nothing to resume and takes its time to connect.
-        const bool new_agent = agent.node->connected_at() == never;
-        if (!new_agent)
-            last = std::max(last, agent.node->connected_at());
-        bool waiting = false;
-        bool only_slow = true;
-        bool has_streams = false; // nodes without any come back more leisurely
-        for (const std::uint32_t id : client.conversations) {
-            const Conversation& conversation = conversations_.at(id);
-            last = std::max(last, conversation.last_progress);
-            if (!conversation.started || conversation.is_over())
-                continue;
-            waiting = true;
-            only_slow = only_slow && conversation.plan.is_slow();
-            has_streams = has_streams || conversation.agent->sent + conversation.agent->received > 0;
-        }
-        if (only_slow)
-            for (const std::uint32_t id : client.conversations)
-                last = std::max(last, conversations_.at(id).paused_until);
-        if (!waiting || now < last)
-            continue;
-        const bool may_start = new_agent || !has_streams;
-        if (!may_start)
-            measured_.longest_stall = std::max(measured_.longest_stall, now - last);
-        if (now - last > (may_start ? longest_start : character_.longest_stall))
-            world_.fail(fmt::format("{}: nothing has moved for {} ms: {}", client.settings.claims.name,
-                                    (now - last) / milliseconds{1}, unfinished(client)));
-    }
-}
-
-std::string History::unfinished(const ClientHost& host) const
-{
-    std::string text;
-    for (const std::uint32_t id : host.conversations) {
-        const Conversation& c = conversations_.at(id);
-        if (c.started && !c.is_over())
-            text += fmt::format("\n  stream {}: kind {} order {}{}, client {} sent {} of {} received {} of {}, agent {} "
-                                "sent {} received {}",
-                                id, static_cast<int>(c.plan.kind), static_cast<int>(c.plan.order),
-                                c.plan.refused ? " refused" : "",
-                                to_string(c.client->ending), c.client->sent, c.plan.upload,
-                                c.client->received, c.plan.download, to_string(c.agent->ending),
-                                c.agent->sent, c.agent->received);
-    }
-    return text;
-}
-
-void History::judge()
-{
-    const auto lost = [](const auto& host) { return host.node && host.node->sessions_lost() > 0; };
-    if (character_.faults.empty() &&
-        (std::ranges::any_of(agents_, lost) || std::ranges::any_of(clients_, lost)))
-        world_.fail("a session was lost although nothing broke");
-    for (const ClientHost& host : clients_)
-        for (const std::uint32_t id : host.conversations)
-            judge(host, conversations_.at(id));
-}
-
-void History::judge(const ClientHost& host, const Conversation& conversation)
-{
-    const auto& faults = character_.faults;
-    const bool pairs_may_die = std::ranges::count(faults, Fault::agent_killed) != 0 || host.killed;
-    const Plan& plan = conversation.plan;
-    const Conversation::End& client = *conversation.client;
-    const Conversation::End& agent = *conversation.agent;
-    const auto wrong = [&](std::string_view what) {
-        world_.fail(fmt::format("stream {}: {} (client: {}, agent: {})", plan.id, what,
-                                to_string(client.ending), to_string(agent.ending)));
-    };
-    if (pairs_may_die)
-        return; // ended is enough; what arrived was checked as it came
-    if (plan.refused) {
-        if (client.ending != Ending::refused)
-            wrong("the refusal did not arrive");
-        return;
-    }
-    if (plan.kind == Plan::Kind::udp) {
-        // The client goes when it has waited long enough; what the agent then sends is stopped.
-        if (client.ending != Ending::clean ||
-            (agent.ending != Ending::clean && agent.ending != Ending::reset))
-            wrong("it did not end properly");
-        return;
-    }
-    const bool resets = plan.client_resets_after || plan.agent_resets_after;
-    if (!resets) {
-        if (client.ending != Ending::clean || agent.ending != Ending::clean)
-            wrong("it did not end properly");
-        return;
-    }
-    const Conversation::End& resetting = plan.client_resets_after ? client : agent;
-    const Conversation::End& other = plan.client_resets_after ? agent : client;
-    if (resetting.ending == Ending::resetting && other.ending == Ending::reset) {
-        // STOP_SENDING alone, when it had sent everything, does not tell its code.
-        if (other.code != quic::h3_connect_error && other.code != quic::h3_request_cancelled)
-            wrong(fmt::format("the reset arrived with code {:#x}", other.code.value_or(0)));
-    } else if (resetting.ending != Ending::resetting || other.ending != Ending::clean) {
-        wrong("the reset did not arrive"); // it may come when the other had everything
-    }
-}
-
-/// The clients leave; what they had has to go.
-void History::wind_up()
-{
-    constexpr Duration goodbye = seconds{10}; // a session may have to come back first
-    world_.run_until(world_.now() + goodbye);
-    for (ClientHost& host : clients_)
-        if (host.node)
-            host.node->close();
-    // A pair that only one end knows, because the gateway died between two messages, goes by itself.
-    world_.run_until(world_.now() + std::max(character_.resume_window, pair_silence) + seconds{5});
-    if (world_.has_failed())
-        return;
-    const Gateway::Counts counts = gateway_.counts();
-    const auto running = static_cast<std::size_t>(
-        std::ranges::count_if(clients_, [](const ClientHost& host) { return host.node != nullptr; }));
-    if (counts.registry.pairs != 0 || counts.routes != 0 || !counts.expects_nothing)
-        world_.fail(fmt::format("the gateway still has {} pairs and {} routes", counts.registry.pairs,
-                                counts.routes));
-    if (counts.registry.agents != agents_.size() || counts.registry.clients != running ||
-        counts.sessions != agents_.size() + running)
-        world_.fail(fmt::format("the gateway knows {} agents and {} clients in {} sessions",
-                                counts.registry.agents, counts.registry.clients, counts.sessions));
-    for (const AgentHost& host : agents_)
-        if (host.node->pairs() != 0)
-            world_.fail(fmt::format("{} still has {} pairs", host.settings.claims.name, host.node->pairs()));
+               return entry.second.is_over();
+           });
 }
 
 } // namespace narrowlink::sim

@@ -7,11 +7,11 @@
 namespace narrowlink::sim {
 
 enum class Fault {
-    reset,          ///< a TCP connection ends for both
-    reset_at_node,  ///< the gateway does not learn it
+    reset,         ///< a TCP connection ends for both
+    reset_at_node, ///< the gateway does not learn it
     reset_at_gateway,
-    black_hole,     ///< a node's packets vanish
-    no_route,       ///< and it is told so
+    black_hole, ///< a node's packets vanish
+    no_route,   ///< and it is told so
     gateway_killed,
     gateway_without_power,
     agent_killed, ///< comes back as another process
@@ -48,6 +48,9 @@ struct Character {
     std::uint64_t streams_at_once = 1'024; ///< that an agent allows
     Duration resume_window = minutes{2};
 
+    /// Longer than the gateway's, so that it is the gateway's window that is seen to end.
+    [[nodiscard]] Duration agent_patience() const { return 2 * resume_window; }
+
     /// Without any byte, although the network is there.
     Duration longest_stall = seconds{2};
     Duration longest_history = minutes{30};
@@ -63,6 +66,7 @@ public:
     std::optional<std::string> run();
 
     [[nodiscard]] std::uint64_t fingerprint() const { return world_.fingerprint(); }
+
     [[nodiscard]] std::string trace() const { return world_.trace(); }
 
     struct Measured {
@@ -111,6 +115,7 @@ private:
     void judge();
     void judge(const ClientHost& host, const Conversation& conversation);
     void wind_up();
+    void look_for_leaks_at_gateway();
 
     Character character_;
     World world_;

@@ -1,7 +1,8 @@
 // Theory of operation
 //
-// TCP as an application sees it. Each direction sends one message after the other at the access's rate.
-// A write is taken while less than `not_sent_low_water` waits unsent, as with TCP_NOTSENT_LOWAT.
+// TCP as an application sees it. Each direction sends one message after the other at the access's
+// rate. A write is taken while less than `not_sent_low_water` waits unsent, as with
+// TCP_NOTSENT_LOWAT.
 //
 // Outage: what is in flight is kept; when the path is back, nothing moves before TCP's next
 // retransmission, whose distances double (RFC 6298 §5.5). A connection that was reset for one end
@@ -39,17 +40,17 @@ Pipe::Pipe(World& world, const Shape& shape, std::function<void(Message)> delive
     , transmission_{world, [this] { finish_transmission(); }}
     , arrival_{world, [this] { arrive(); }}
     , retransmission_{world, [this] {
-        stalled_ = false;
-        unanswered_since_.reset();
-        Instant at = world_->now() + shape_.delay;
-        for (InFlight& flight : in_flight_) {
-            at += time_for(flight.message.bytes.size(), shape_.bytes_per_second);
-            flight.arrives_at = last_arrival_ = at;
-        }
-        if (!in_flight_.empty())
-            arrival_.expires_at(in_flight_.front().arrives_at);
-        transmit_next();
-    }}
+                          stalled_ = false;
+                          unanswered_since_.reset();
+                          Instant at = world_->now() + shape_.delay;
+                          for (InFlight& flight : in_flight_) {
+                              at += time_for(flight.message.bytes.size(), shape_.bytes_per_second);
+                              flight.arrives_at = last_arrival_ = at;
+                          }
+                          if (!in_flight_.empty())
+                              arrival_.expires_at(in_flight_.front().arrives_at);
+                          transmit_next();
+                      }}
 {
 }
 
@@ -149,8 +150,7 @@ void Pipe::cut()
 }
 
 Socket::Socket(std::shared_ptr<Connection> connection, bool at_node)
-    : connection_{std::move(connection)}
-    , at_node_{at_node}
+    : connection_{std::move(connection)}, at_node_{at_node}
 {
 }
 

@@ -1,8 +1,7 @@
 #pragma once
 
-#include "world.hpp"
-
 #include "narrowlink/base/bytes.hpp"
+#include "world.hpp"
 
 #include <deque>
 #include <functional>
@@ -88,6 +87,7 @@ public:
     Socket(std::shared_ptr<Connection> connection, bool at_node);
     Socket(const Socket&) = delete;
     Socket& operator=(const Socket&) = delete;
+
     ~Socket() { close(); }
 
     void set_owner(Owner* owner);
@@ -104,10 +104,7 @@ private:
 class Access {
 public:
     Access(World& world, const Shape& up_shape, const Shape& down_shape)
-        : up{up_shape}
-        , down{down_shape}
-        , world_{&world}
-        , good_since_{world.now()}
+        : up{up_shape}, down{down_shape}, world_{&world}, good_since_{world.now()}
     {
     }
 
@@ -118,11 +115,14 @@ public:
     /// Silently loses everything, or refuses at once because there is no route.
     void fail(bool with_an_error);
     void restore();
+
     [[nodiscard]] bool is_up() const { return up_; }
+
     [[nodiscard]] bool has_no_route() const { return !up_ && no_route_; }
 
     /// Since when a node could have known that it can talk; never while it cannot.
     [[nodiscard]] Instant good_since() const { return up_ ? good_since_ : never; }
+
     void excuse_until(Instant when) { good_since_ = std::max(good_since_, when); }
 
     /// The connections of the node.

@@ -88,7 +88,8 @@ private:
     {
         const auto found = agent_.conversations_.find(request.target.port);
         if (found == agent_.conversations_.end() ||
-            (request.kind == quic::Request::Kind::udp) != (found->second.plan.kind == Plan::Kind::udp)) {
+            (request.kind == quic::Request::Kind::udp) !=
+                (found->second.plan.kind == Plan::Kind::udp)) {
             agent_.world_.fail("a request arrived changed");
             return;
         }
@@ -160,7 +161,8 @@ void AgentNode::introduce(const control::Introduction& introduction)
     node_.attach(introduction.handle, it->second->driver());
 }
 
-AgentNode::ServedPair* AgentNode::find(const wire::PairId& id, const std::optional<crypto::Pin>& client)
+AgentNode::ServedPair* AgentNode::find(const wire::PairId& id,
+                                       const std::optional<crypto::Pin>& client)
 {
     const auto it = client ? pairs_.find({*client, id}) : pairs_.end();
     return it == pairs_.end() ? nullptr : it->second.get();
@@ -197,6 +199,7 @@ public:
 
 private:
     void handle_connected() override { tell(); }
+
     void handle_streams_available() override { tell(); }
 
     void handle_closed(const quic::Closed& closed) override
@@ -343,8 +346,7 @@ void ClientNode::handle_introduced(const control::Introduced& introduced)
     if (introduced.pair != pair_id_)
         return;
     introducing_ = false;
-    if (connection_ &&
-        (connection_->driver()->is_closed() || instance_ != introduced.instance)) {
+    if (connection_ && (connection_->driver()->is_closed() || instance_ != introduced.instance)) {
         world_.note("{}: the agent is another process", settings_.claims.name);
         close_pair();
         retire();
@@ -355,9 +357,10 @@ void ClientNode::handle_introduced(const control::Introduced& introduced)
     instance_ = introduced.instance;
     if (!connection_)
         connection_ = std::make_shared<AgentConnection>(
-            *this, path::Pair::client(settings_.pair, {settings_.person->credentials, introduced.key},
-                                      world_.now(), world_.cores)
-                       .value());
+            *this,
+            path::Pair::client(settings_.pair, {settings_.person->credentials, introduced.key},
+                               world_.now(), world_.cores)
+                .value());
     world_.note("{}: introduced", settings_.claims.name);
     node_.attach(introduced.handle, *connection_->driver());
 }

@@ -29,8 +29,10 @@ public:
     ~AgentNode() override;
 
     [[nodiscard]] std::size_t pairs() const { return pairs_.size(); }
+
     /// When the process had its first session; never before.
     [[nodiscard]] Instant connected_at() const { return connected_at_; }
+
     [[nodiscard]] unsigned sessions_lost() const { return node_.sessions_lost(); }
 
 private:
@@ -81,7 +83,9 @@ private:
     class AgentConnection;
 
     void handle_session(const control::NodeSession::Established&) override;
+
     void handle_session_lost() override { introducing_ = false; }
+
     void handle_session_event(const control::NodeSession::Event&) override;
     void handle_introduced(const control::Introduced&);
     void introduce();

@@ -1,8 +1,7 @@
 #pragma once
 
-#include "world.hpp"
-
 #include "narrowlink/path/pair.hpp"
+#include "world.hpp"
 
 #include <functional>
 #include <map>
@@ -14,7 +13,9 @@ namespace narrowlink::sim {
 class StreamEnd {
 public:
     virtual ~StreamEnd() = default;
+
     virtual void handle_response(const quic::Response&) {}
+
     /// Bytes or datagrams have come, or there is room again.
     virtual void handle_change() = 0;
     /// The code of a reset; empty when the whole pair is over.
@@ -27,23 +28,31 @@ public:
     class Owner {
     public:
         virtual ~Owner() = default;
+
         virtual void handle_connected() {}
+
         virtual void handle_request(quic::StreamId, const quic::Request&) {}
+
         virtual void handle_streams_available() {}
+
         virtual void handle_closed(const quic::Closed&) = 0;
     };
 
     PairDriver(World& world, path::Pair pair, Owner& owner, std::function<void()> wake_carriers);
 
     path::Pair& pair() { return pair_; }
+
     quic::Connection& connection() { return pair_.connection(); }
+
     [[nodiscard]] bool is_closed() const { return closed_; }
+
     path::CarrierId next_carrier() { return path::CarrierId{++last_carrier_}; }
 
     void drain_events();
     void settle();
 
     void add(quic::StreamId id, StreamEnd& end) { streams_.emplace(id, &end); }
+
     void remove(quic::StreamId id) { streams_.erase(id); }
 
 private:

@@ -7,8 +7,8 @@
 
 namespace narrowlink::sim {
 
-/// Bytes that are a function of key and offset, so that a byte of another stream or of another place
-/// is found out.
+/// Bytes that are a function of key and offset, so that a byte of another stream or of another
+/// place is found out.
 class Pattern {
 public:
     explicit Pattern(std::uint64_t key) : key_{key} {}

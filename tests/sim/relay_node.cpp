@@ -1,7 +1,7 @@
 // Theory of operation
 //
-// The loops of src/drive/relay_node.cpp as callbacks: connect, serve, lose the session, wait, again.
-// Constants and the order of steps are those of the original and have to follow it.
+// The loops of src/drive/relay_node.cpp as callbacks: connect, serve, lose the session, wait,
+// again. Constants and the order of steps are those of the original and have to follow it.
 
 #include "relay_node.hpp"
 
@@ -105,7 +105,7 @@ void RelayNode::lose_session(const std::string& reason)
     liveness_.cancel();
     while (!attached_.empty())
         detach(*attached_.begin()->second.driver);
-    const Duration closing = !closed_             ? Duration{}
+    const Duration closing = !closed_            ? Duration{}
                              : !access_->is_up() ? closing_timeout
                                                  : std::min(access_->rtt(), closing_timeout);
     socket_.reset();
@@ -173,7 +173,8 @@ void RelayNode::drain_session()
                 if (socket_)
                     lose_session(closed_->message);
             });
-        } else if (const auto* established = std::get_if<control::NodeSession::Established>(&*event)) {
+        } else if (const auto* established =
+                       std::get_if<control::NodeSession::Established>(&*event)) {
             backoff_.reset();
             owner_->handle_session(*established);
         } else if (!std::holds_alternative<control::NodeSession::RttMeasured>(*event)) {
@@ -237,7 +238,8 @@ bool RelayNode::send_train()
 
         Buffer block{wire::RelayHeader::size, wire::max_relay_payload};
         PairDriver& driver = *it->second.driver;
-        const auto train = driver.pair().poll_transmit(world_->now(), it->second.carrier, block.tailroom());
+        const auto train =
+            driver.pair().poll_transmit(world_->now(), it->second.carrier, block.tailroom());
         driver.drain_events();
         if (train.size == 0)
             continue;

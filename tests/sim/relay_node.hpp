@@ -1,10 +1,9 @@
 #pragma once
 
 #include "gateway.hpp"
-#include "pair_driver.hpp"
-
 #include "narrowlink/control/backoff.hpp"
 #include "narrowlink/control/node_session.hpp"
+#include "pair_driver.hpp"
 
 namespace narrowlink::sim {
 
@@ -15,8 +14,11 @@ public:
     public:
         virtual ~Owner() = default;
         virtual void handle_session(const control::NodeSession::Established&) = 0;
+
         virtual void handle_session_lost() {}
+
         virtual void handle_session_event(const control::NodeSession::Event&) = 0;
+
         /// The gateway will not have this node any more.
         virtual void handle_refused() {}
     };
@@ -27,10 +29,12 @@ public:
     void start() { connect(); }
 
     control::NodeSession* session() { return session_ ? &*session_ : nullptr; }
+
     void wake();
 
     void attach(wire::PairHandle handle, PairDriver& driver);
     void detach(PairDriver& driver);
+
     [[nodiscard]] unsigned sessions_lost() const { return sessions_lost_; }
 
 private:

@@ -37,8 +37,10 @@ std::uint64_t TcpTalk::expected() const
 std::uint64_t TcpTalk::permitted() const
 {
     if (plan().kind == Plan::Kind::echo)
-        return at_client() ? std::min(total(), mine_->received + plan().echo_window) : mine_->received;
-    const auto waits = at_client() ? Plan::Order::client_after_agent : Plan::Order::agent_after_client;
+        return at_client() ? std::min(total(), mine_->received + plan().echo_window)
+                           : mine_->received;
+    const auto waits =
+        at_client() ? Plan::Order::client_after_agent : Plan::Order::agent_after_client;
     return plan().order == waits && !receive_ended_ ? 0 : total();
 }
 
@@ -55,7 +57,8 @@ void TcpTalk::go_on()
 void TcpTalk::receive()
 {
     std::array<Bytes, 16> spans;
-    std::uint64_t left = pace_.is_slow() ? pace_.bytes_per_turn : std::numeric_limits<std::uint64_t>::max();
+    std::uint64_t left =
+        pace_.is_slow() ? pace_.bytes_per_turn : std::numeric_limits<std::uint64_t>::max();
     if (world_.now() < next_turn_)
         left = 0;
     while (left > 0) {
@@ -89,8 +92,9 @@ void TcpTalk::receive()
         receive_ended_ = true;
         note_progress();
         if (mine_->received != expected())
-            world_.fail(fmt::format("stream {}: {} has {} bytes at its end instead of {}", plan().id,
-                                    at_client() ? "client" : "agent", mine_->received, expected()));
+            world_.fail(fmt::format("stream {}: {} has {} bytes at its end instead of {}",
+                                    plan().id, at_client() ? "client" : "agent", mine_->received,
+                                    expected()));
     }
 }
 
@@ -112,7 +116,8 @@ void TcpTalk::send()
         if (space == 0)
             return;
         const MutableBytes block = connection().send_block(stream_.id);
-        const std::size_t n = std::min<std::uint64_t>({space, block.size(), permitted() - mine_->sent});
+        const std::size_t n =
+            std::min<std::uint64_t>({space, block.size(), permitted() - mine_->sent});
         outgoing_.fill(mine_->sent, block.first(n));
         connection().send_committed(stream_.id, n);
         mine_->sent += n;

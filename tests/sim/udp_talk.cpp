@@ -40,7 +40,8 @@ void UdpTalk::go_on()
         linger_until_ = world_.now() + last_answers;
         pause(last_answers);
     }
-    const bool done = at_client() ? world_.now() >= linger_until_ : connection().receive_ended(stream_.id);
+    const bool done =
+        at_client() ? world_.now() >= linger_until_ : connection().receive_ended(stream_.id);
     if (done && !send_ended_) {
         send_ended_ = true;
         connection().shutdown_send(stream_.id);
@@ -70,7 +71,8 @@ void UdpTalk::receive()
 
 void UdpTalk::send(std::uint32_t number)
 {
-    const std::size_t size = world_.plan.between_magnitudes(header_size, plan().largest_datagram);
+    const std::size_t size =
+        world_.network.between_magnitudes(header_size, plan().largest_datagram);
     const std::size_t mtu = stream_.driver->pair().mtu();
     if (connection().send_datagram(stream_.id, payload(at_client(), number, size), mtu))
         ++mine_->sent;

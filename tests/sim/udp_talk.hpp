@@ -14,7 +14,8 @@ private:
     void go_on() override;
     void receive();
     void send(std::uint32_t number);
-    [[nodiscard]] std::vector<std::byte> payload(bool upload, std::uint32_t number, std::size_t size) const;
+    [[nodiscard]] std::vector<std::byte> payload(bool upload, std::uint32_t number,
+                                                 std::size_t size) const;
 
     std::set<std::uint32_t> seen_;
     std::uint32_t next_ = 0;

@@ -88,8 +88,8 @@ void World::fail(std::string what)
 
 void World::mix(std::uint64_t value)
 {
-    fingerprint_ = scramble(fingerprint_ ^ value) +
-                   static_cast<std::uint64_t>((now_ - start_).count());
+    fingerprint_ =
+        scramble(fingerprint_ ^ value) + static_cast<std::uint64_t>((now_ - start_).count());
 }
 
 double World::seconds_since_start() const

@@ -27,8 +27,10 @@ public:
     void fill(MutableBytes block) override;
 
     std::uint64_t draw();
+
     /// 0 … n − 1.
     std::uint64_t below(std::uint64_t n) { return draw() % n; }
+
     /// Both ends included.
     std::uint64_t between(std::uint64_t least, std::uint64_t most);
     Duration between(Duration least, Duration most);
@@ -63,7 +65,12 @@ public:
     Dice plan, network, cores;
 
     void at(Instant when, const Life& life, Task task);
-    void after(Duration wait, const Life& life, Task task) { at(now_ + wait, life, std::move(task)); }
+
+    void after(Duration wait, const Life& life, Task task)
+    {
+        at(now_ + wait, life, std::move(task));
+    }
+
     /// Now, but not from within what happens now.
     void post(const Life& life, Task task) { at(now_, life, std::move(task)); }
 
@@ -72,7 +79,9 @@ public:
 
     /// Only the first failure is kept.
     void fail(std::string what);
+
     [[nodiscard]] bool has_failed() const { return failure_.has_value(); }
+
     [[nodiscard]] const std::optional<std::string>& failure() const { return failure_; }
 
     /// Remembers what happened, for the trace of a failure and for fingerprint().
@@ -84,8 +93,10 @@ public:
 
     /// Adds to fingerprint() only.
     void mix(std::uint64_t value);
+
     /// Two runs of one seed have the same.
     [[nodiscard]] std::uint64_t fingerprint() const { return fingerprint_; }
+
     /// The last notes, one per line.
     [[nodiscard]] std::string trace() const;
 
