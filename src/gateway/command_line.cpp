@@ -112,6 +112,17 @@ IssueCommand make_issue(IssueArguments& arguments, access::TokenKind kind)
     return command;
 }
 
+std::optional<HostPort> parse_public(const std::string& text)
+{
+    if (text.empty())
+        return std::nullopt;
+    auto address = HostPort::parse(text);
+    if (!address)
+        throw usage(
+            fmt::format("--public \"{}\": expected HOST:PORT, such as gateway.example:443", text));
+    return *address;
+}
+
 } // namespace
 
 std::variant<CommandLine, ExitCode> parse_command_line(int argc, const char* const* argv)
@@ -126,7 +137,8 @@ std::variant<CommandLine, ExitCode> parse_command_line(int argc, const char* con
                    "Where to listen for HTTPS; default: [::]:443, or [::]:8443 without the right")
         ->type_name("ADDR:PORT");
     app.add_option("--public", public_address,
-                   "How nodes reach the gateway; default: this machine's address and the port")
+                   "How nodes reach the gateway, written into join strings; default: this machine's "
+                   "address and the port")
         ->type_name("HOST:PORT");
 
     auto* token = app.add_subcommand("token", "Issue, list and revoke tokens");
@@ -159,8 +171,11 @@ std::variant<CommandLine, ExitCode> parse_command_line(int argc, const char* con
 
     if (const auto code = program::parse(app, argc, argv))
         return *code;
-    if (*token && (!listen.empty() || !public_address.empty()))
-        throw usage("--listen and --public are for running the gateway, not for `token`");
+    if (*token && !listen.empty())
+        throw usage("--listen is for running the gateway, not for `token`; the address in a join "
+                    "string is chosen with --public");
+    const auto reached = parse_public(public_address);
+    issue.command.public_address = reached;
     if (*agent)
         line.command = make_issue(issue, access::TokenKind::agent);
     else if (*client)
@@ -176,10 +191,7 @@ std::variant<CommandLine, ExitCode> parse_command_line(int argc, const char* con
         if (!listen.empty() && !(run.listen = config::parse_socket_address(listen)))
             throw usage(fmt::format("--listen \"{}\": expected ADDRESS:PORT, such as 0.0.0.0:443",
                                     listen));
-        if (!public_address.empty() && !(run.public_address = HostPort::parse(public_address)))
-            throw usage(fmt::format("--public \"{}\": expected HOST:PORT, such as "
-                                    "gateway.example:443",
-                                    public_address));
+        run.public_address = reached;
         line.command = run;
     }
     return line;

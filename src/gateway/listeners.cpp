@@ -3,6 +3,7 @@
 #include "narrowlink/base/failure.hpp"
 #include "narrowlink/io/asio_address.hpp"
 #include "narrowlink/io/files.hpp"
+#include "narrowlink/io/log.hpp"
 
 #include <utility>
 
@@ -12,6 +13,7 @@ namespace narrowlink::gateway {
 namespace {
 
 constexpr std::uint16_t https_port = 443;
+constexpr std::uint16_t fallback_port = 8443; ///< for those who may not use ports below 1024
 
 std::string read_pem(const config::Located<std::filesystem::path>& file)
 {
@@ -90,15 +92,38 @@ State::Endpoint endpoint_of(const config::GatewayConfig& config,
     return endpoint;
 }
 
-State::Endpoint current_endpoint(State& state, const config::GatewayConfig& config)
+SocketAddress default_address()
 {
-    if (const auto stored = state.endpoint())
-        return *stored;
-    std::uint16_t port = https_port;
+    const bool has_ipv6 = std::filesystem::exists("/proc/net/if_inet6");
+    SocketAddress address{*IpAddress::parse(has_ipv6 ? "::" : "0.0.0.0"), https_port};
+    net::io_context context;
+    try {
+        const tcp::acceptor attempt{context, io::to_tcp_endpoint(address)};
+    } catch (const boost::system::system_error& error) {
+        io::log_event(LogLevel::info, "port_unavailable", "port", https_port, "error",
+                      error.code());
+        address.port = fallback_port;
+    }
+    return address;
+}
+
+KnownEndpoint current_endpoint(State& state, const config::GatewayConfig& config,
+                               const std::optional<HostPort>& public_address)
+{
+    const auto stored = state.endpoint();
+    if (stored && !public_address)
+        return {*stored, false};
+    const bool is_guess = !stored && !public_address && !config.public_address;
+    std::optional<std::uint16_t> port;
     for (const config::Service& service : config.services)
         if (const auto* wss = std::get_if<config::WssService>(&service))
             port = wss->listen.value.port;
-    return endpoint_of(config, std::nullopt, port, state);
+    if (!port)
+        port = is_guess ? default_address().port : https_port;
+    State::Endpoint endpoint = endpoint_of(config, public_address, *port, state);
+    if (stored)
+        endpoint.pin = stored->pin; // of the certificate in use
+    return {std::move(endpoint), is_guess};
 }
 
 } // namespace narrowlink::gateway

@@ -20,7 +20,19 @@ IpAddress outbound_address();
 State::Endpoint endpoint_of(const config::GatewayConfig&, const std::optional<HostPort>& public_address,
                             std::uint16_t port, State&);
 
-/// For the `token` commands: what the last run has stored, or what a first run would.
-State::Endpoint current_endpoint(State&, const config::GatewayConfig&);
+/// Where a gateway without a configuration listens: 443, or 8443 where that cannot be had.
+/// `[::]` serves both families, where the kernel has IPv6.
+SocketAddress default_address();
+
+/// For the `token` commands: how nodes reach the gateway, and whether that is known or only what a
+/// first run would do.
+struct KnownEndpoint {
+    State::Endpoint endpoint;
+    bool is_guess = false;
+};
+
+/// `public_address` wins over what the last run has stored, and that over the configuration.
+KnownEndpoint current_endpoint(State&, const config::GatewayConfig&,
+                               const std::optional<HostPort>& public_address);
 
 } // namespace narrowlink::gateway

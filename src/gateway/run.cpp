@@ -19,9 +19,6 @@
 namespace narrowlink::gateway {
 namespace {
 
-constexpr std::uint16_t https_port = 443;
-constexpr std::uint16_t fallback_port = 8443; ///< for those who may not use ports below 1024
-
 config::Service self_signed_service(const SocketAddress& address)
 {
     return config::WssService{.listen = {address}, .domains = {}, .tls = config::SelfSigned{}};
@@ -34,13 +31,6 @@ void listen_instead(std::vector<config::Service>& services, const SocketAddress&
         return std::holds_alternative<config::WssService>(service);
     });
     services.insert(services.begin(), self_signed_service(address));
-}
-
-/// `[::]` serves both families, where the kernel has IPv6.
-SocketAddress any_address(std::uint16_t port)
-{
-    const bool has_ipv6 = std::filesystem::exists("/proc/net/if_inet6");
-    return {*IpAddress::parse(has_ipv6 ? "::" : "0.0.0.0"), port};
 }
 
 Settings make_settings(const config::GatewayConfig& config, State& state,
@@ -76,21 +66,6 @@ Settings make_settings(const config::GatewayConfig& config, State& state,
     return settings;
 }
 
-Gateway open(config::GatewayConfig& config, State& state, const std::string& public_host)
-{
-    if (!config.services.empty())
-        return Gateway{make_settings(config, state, public_host)};
-    try {
-        config.services = {self_signed_service(any_address(https_port))};
-        return Gateway{make_settings(config, state, public_host)};
-    } catch (const io::ListenError& error) {
-        io::log_event(LogLevel::info, "port_unavailable", "port", https_port, "error",
-                      error.code());
-    }
-    config.services = {self_signed_service(any_address(fallback_port))};
-    return Gateway{make_settings(config, state, public_host)};
-}
-
 } // namespace
 
 void run(const RunCommand& command, config::GatewayConfig config, State& state, Random& random)
@@ -110,9 +85,11 @@ void run(const RunCommand& command, config::GatewayConfig config, State& state, 
     const std::string public_host = command.public_address  ? command.public_address->host
                                     : config.public_address ? config.public_address->value.host
                                                             : to_string(outbound_address());
+    if (config.services.empty())
+        config.services = {self_signed_service(default_address())};
     std::optional<Gateway> gateway;
     try {
-        gateway.emplace(open(config, state, public_host));
+        gateway.emplace(make_settings(config, state, public_host));
     } catch (const io::ListenError& error) {
         throw Failure{ExitCode::address_in_use, error.what()};
     }

@@ -46,6 +46,18 @@ std::uint64_t policy_id(const std::string& token, const State& state, const std:
     return policy->policy.id;
 }
 
+State::Endpoint endpoint_for(const IssueCommand& command, State& state,
+                             const config::GatewayConfig& config)
+{
+    KnownEndpoint known = current_endpoint(state, config, command.public_address);
+    if (known.is_guess)
+        fmt::print(stderr,
+                   "note: the gateway has not run on this state directory yet, so the join string "
+                   "names {}; if nodes reach it elsewhere, say --public HOST:PORT\n",
+                   known.endpoint.url);
+    return std::move(known.endpoint);
+}
+
 std::string date(UnixTime time)
 {
     return fmt::format("{:%Y-%m-%d %H:%M:%S}Z", fmt::gmtime(time.time_since_epoch().count()));
@@ -78,11 +90,11 @@ void issue_token(const IssueCommand& command, State& state, const config::Gatewa
             token.policies.push_back(policy_id(policy, state, command.user));
         std::vector<std::string> tokens{state.issue(token)};
         tokens.insert(tokens.end(), command.policy_tokens.begin(), command.policy_tokens.end());
-        fmt::print("{}\n", join_string(current_endpoint(state, config), std::move(tokens)));
+        fmt::print("{}\n", join_string(endpoint_for(command, state, config), std::move(tokens)));
         return;
     }
     case access::TokenKind::agent:
-        fmt::print("{}\n", join_string(current_endpoint(state, config),
+        fmt::print("{}\n", join_string(endpoint_for(command, state, config),
                                        {state.issue(access::AgentToken{claims})}));
         return;
     }

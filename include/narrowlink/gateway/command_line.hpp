@@ -21,6 +21,7 @@ struct IssueCommand {
     std::string name;
     std::string user = "default";
     Duration expires_after = std::chrono::hours{24 * 90};
+    std::optional<HostPort> public_address; ///< for the join string; otherwise the gateway's
     std::vector<std::string> policy_tokens; ///< of a client
     access::Policy policy;                  ///< of a policy
 };

@@ -155,8 +155,9 @@ struct Mistake {
 TEST(CommandLine, EndsWithUsageForEveryMistake)
 {
     const std::vector<Mistake> mistakes = {
-        {{}, "subcommand"},
-        {{"nonsense"}, "subcommand"},
+        {{}, "missing: join, list, connect, forward"},
+        {{"nonsense"}, "command nonsense"},
+        {{"--nonsense"}, "option --nonsense"},
         {{"--nonsense", "list"}, "--nonsense"},
         {{"list", "extra"}, "extra"},
         {{"list", "connect", "-n", "home", "a:1"}, "connect"},

@@ -53,6 +53,12 @@ TEST(CommandLine, TakesCommonOptionsBeforeAndBehindTheCommand)
     }
 }
 
+TEST(CommandLine, TakesThePublicAddressForOneJoinString)
+{
+    const CommandLine line = parse({"token", "agent", "--name", "home", "--public", "lan.example:8443"});
+    EXPECT_EQ(std::get<IssueCommand>(line.command).public_address, (HostPort{"lan.example", 8443}));
+}
+
 TEST(CommandLine, IssuesAgentTokensWithDefaults)
 {
     const CommandLine line = parse({"token", "agent", "--name", "home"});
@@ -182,9 +188,9 @@ TEST(CommandLine, EndsWithUsageForEveryMistake)
         {{"--public", "gateway.example:0"}, "--public"},
         {{"--public", "https://gateway.example:443"}, "--public"},
         {{"--listen", "0.0.0.0:443", "token", "list"}, "--listen"},
-        {{"--public", "a:1", "token", "agent", "--name", "home"}, "--public"},
-        {{"token"}, "subcommand"},
-        {{"token", "nonsense"}, "subcommand"},
+        {{"--public", "a", "token", "agent", "--name", "home"}, "--public"},
+        {{"token"}, "missing: agent, client, policy, list, revoke"},
+        {{"token", "nonsense"}, "command nonsense"},
         {{"token", "agent"}, "--name"},
         {{"token", "agent", "--name"}, "--name"},
         {{"token", "agent", "--name", ""}, "--name"},

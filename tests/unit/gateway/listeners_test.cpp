@@ -7,6 +7,7 @@
 #include "../io/temporary_directory.hpp"
 #include "../program/ending.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -134,12 +135,37 @@ TEST_F(Listeners, OnlyASelfSignedCertificateIsPinned)
 
 TEST_F(Listeners, JoinStringsNameWhatTheLastRunHasStored)
 {
-    const State::Endpoint first = current_endpoint(state, load("listen: 127.0.0.1:8443"));
-    EXPECT_THAT(first.url, testing::EndsWith(":8443/"));
-    EXPECT_THAT(current_endpoint(state, {}).url, testing::EndsWith(":443/"));
     const State::Endpoint stored{"wss://stored.example:444/", std::nullopt};
     state.store_endpoint(stored);
-    EXPECT_EQ(current_endpoint(state, load("listen: 127.0.0.1:8443")), stored);
+    const KnownEndpoint known = current_endpoint(state, load("listen: 127.0.0.1:8443"), std::nullopt);
+    EXPECT_EQ(known.endpoint, stored);
+    EXPECT_FALSE(known.is_guess);
+}
+
+TEST_F(Listeners, JoinStringsBeforeTheFirstRunNameWhatItWouldDo)
+{
+    const KnownEndpoint configured =
+        current_endpoint(state, load("listen: 127.0.0.1:9443"), std::nullopt);
+    EXPECT_THAT(configured.endpoint.url, testing::EndsWith(":9443/"));
+    EXPECT_TRUE(configured.is_guess);
+
+    const KnownEndpoint none = current_endpoint(state, {}, std::nullopt);
+    EXPECT_THAT(none.endpoint.url,
+                testing::EndsWith(fmt::format(":{}/", default_address().port)));
+    EXPECT_TRUE(none.is_guess);
+}
+
+TEST_F(Listeners, JoinStringsNameThePublicAddressAskedFor)
+{
+    const HostPort lan{"gateway.lan", 444};
+    const KnownEndpoint first = current_endpoint(state, {}, lan);
+    EXPECT_EQ(first.endpoint.url, "wss://gateway.lan:444/");
+    EXPECT_FALSE(first.is_guess);
+
+    state.store_endpoint({"wss://stored.example:443/", std::nullopt});
+    const KnownEndpoint second = current_endpoint(state, {}, lan);
+    EXPECT_EQ(second.endpoint.url, "wss://gateway.lan:444/");
+    EXPECT_EQ(second.endpoint.pin, std::nullopt) << "the certificate stays the one in use";
 }
 
 TEST_F(Listeners, AnAddressThatIsNotOursEndsTheGateway)
