@@ -182,6 +182,8 @@ net::awaitable<void> RelayNode::egress_loop()
         auto round = send_one_round(block);
         if (co_await std::move(round))
             continue;
+        auto flushing = socket_->flush();
+        co_await std::move(flushing);
         co_await egress_.wait();
     }
 }
@@ -221,7 +223,8 @@ net::awaitable<bool> RelayNode::send_one_round(Buffer& block)
             continue;
         block.commit(train.size);
         wire::prepend(block, {static_cast<std::uint16_t>(train.segment_size), last_served_});
-        auto writing = socket_->write(io::MessageKind::binary, std::as_const(block).bytes());
+        auto writing = socket_->write(io::MessageKind::binary, std::as_const(block).bytes(),
+                                      io::WebSocket::Delivery::with_next);
         co_await std::move(writing);
         sent = true;
     }

@@ -44,9 +44,9 @@ net::awaitable<void> upload(tcp::socket& socket, Stream& stream, Progress& progr
         }
         const MutableBytes block = stream.send_block();
         ErrorCode error;
-        const std::size_t n =
-            socket.read_some(net::buffer(block.data(), std::min(block.size(), stream.send_space())),
-                             error);
+        // A whole block, although it may be more than send_space(): odd sizes would cost a second
+        // call for each of the blocks that follow.
+        const std::size_t n = socket.read_some(net::buffer(block.data(), block.size()), error);
         if (error == net::error::would_block) {
             co_await socket.async_wait(tcp::socket::wait_read, net::use_awaitable);
             continue;

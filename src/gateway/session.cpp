@@ -175,7 +175,9 @@ net::awaitable<bool> Session::write_next()
     } else {
         auto& message = std::get<Buffer>(*item);
         size = message.size();
-        auto writing = socket_.write(io::MessageKind::binary, std::as_const(message).bytes());
+        using enum io::WebSocket::Delivery;
+        auto writing = socket_.write(io::MessageKind::binary, std::as_const(message).bytes(),
+                                     queue_.empty() ? now : with_next);
         co_await std::move(writing);
         worker_->messages.give_back(std::move(message));
     }

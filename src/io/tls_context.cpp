@@ -18,9 +18,9 @@
 namespace narrowlink::io {
 namespace {
 
-// One recv(2) may bring a whole message of 64 KiB with its records' overhead. OpenSSL allocates
-// this only while there is something to read (SSL_MODE_RELEASE_BUFFERS).
-constexpr std::size_t read_buffer_bytes = 66 * 1024;
+// One recv(2) may bring four whole messages of 64 KiB with their records' overhead. OpenSSL
+// allocates this only while there is something to read (SSL_MODE_RELEASE_BUFFERS).
+constexpr std::size_t read_buffer_bytes = 4 * 66 * 1024;
 
 constexpr const char* ciphers_with_aes =
     "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";

@@ -41,8 +41,11 @@ public:
     Progress read(MutableBytes into);
 
     /// Seals up to 64 KiB of `pieces` and begins to send them. `bytes` of them are accepted; with
-    /// Need::writable flush() must be called until it needs nothing, and no write() before that.
+    /// Need::writable flush() must be called until it needs nothing, unless no byte was accepted.
     Progress write(std::span<const Bytes> pieces);
+
+    /// While corked write() keeps up to four times 64 KiB, so that they leave with one system call.
+    void set_corked(bool corked) { corked_ = corked; }
 
     Progress flush();
 
@@ -74,6 +77,7 @@ private:
     int socket_error_ = 0;
     bool drained_ = false; // the last recv(2) brought less than was asked for
     bool failed_ = false;
+    bool corked_ = false;
 };
 
 } // namespace narrowlink::io

@@ -116,6 +116,7 @@ net::awaitable<MessageKind> WebSocket::Connection::read_to_end_of_message(Buffer
 net::awaitable<void> WebSocket::Connection::send_close(std::uint16_t code)
 {
     closing = true;
+    socket.next_layer().set_corked(false);
     const websocket::close_reason reason{code};
     co_await socket.async_close(reason, net::use_awaitable);
 }
@@ -145,13 +146,22 @@ net::awaitable<MessageKind> WebSocket::read(BufferPool& pool, Buffer& into)
     co_return co_await connection.read_to_end_of_message(into);
 }
 
-net::awaitable<void> WebSocket::write(MessageKind kind, Bytes message)
+net::awaitable<void> WebSocket::write(MessageKind kind, Bytes message, Delivery delivery)
 {
     BeastSocket& socket = connection_->socket;
     ErrorCode error;
+    socket.next_layer().set_corked(delivery == Delivery::with_next);
     socket.binary(kind == MessageKind::binary);
     co_await socket.async_write(net::buffer(message.data(), message.size()),
                                 net::redirect_error(net::use_awaitable, error));
+    throw_if(error);
+}
+
+net::awaitable<void> WebSocket::flush()
+{
+    ErrorCode error;
+    auto flushing = connection_->socket.next_layer().flush(error);
+    co_await std::move(flushing);
     throw_if(error);
 }
 

@@ -159,6 +159,25 @@ net::awaitable<void> WebStream::write(Bytes bytes, ErrorCode& error)
                               net::redirect_error(net::use_awaitable, error));
 }
 
+void WebStream::set_corked(bool corked)
+{
+    if (core_->tls)
+        core_->tls->set_corked(corked);
+}
+
+net::awaitable<void> WebStream::flush(ErrorCode& error)
+{
+    const std::shared_ptr<Core> core = core_;
+    while (core->tls && !error) {
+        const Progress progress = core->flush();
+        error = progress.error;
+        if (progress.need == Progress::Need::nothing)
+            co_return;
+        co_await core->socket.async_wait(tcp::socket::wait_write,
+                                         net::redirect_error(net::use_awaitable, error));
+    }
+}
+
 net::awaitable<void> WebStream::linger()
 {
     const std::shared_ptr<Core> core = core_;

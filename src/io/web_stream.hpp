@@ -43,6 +43,11 @@ public:
     net::awaitable<std::size_t> read_some(MutableBytes into, ErrorCode& error);
     net::awaitable<void> write(Bytes bytes, ErrorCode& error);
 
+    /// While corked, writes may be kept until flush(): see TlsSession::set_corked(). No effect
+    /// without TLS.
+    void set_corked(bool corked);
+    net::awaitable<void> flush(ErrorCode& error);
+
     /// Sends close_notify and the end of the stream, then discards what the peer still sends for
     /// at most a second: closing a socket with unread bytes would reset the connection and could
     /// destroy the last message on its way.

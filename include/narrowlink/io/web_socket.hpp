@@ -101,8 +101,12 @@ public:
     /// idle connections share few blocks. Requires: `into` has no block, or one that is given up.
     net::awaitable<MessageKind> read(BufferPool& pool, Buffer& into);
 
-    /// Sends one message in one frame. Returns when the kernel has taken it.
-    net::awaitable<void> write(MessageKind kind, Bytes message);
+    /// Sends one message in one frame. Returns when the kernel has taken it; with Delivery::with_next
+    /// it may be kept, within bounds, until the next message or flush(), so that several leave with
+    /// one system call.
+    enum class Delivery { now, with_next };
+    net::awaitable<void> write(MessageKind kind, Bytes message, Delivery = Delivery::now);
+    net::awaitable<void> flush();
 
     /// Sends a close frame with `code` (RFC 6455 §7.4) and waits for the peer's until `deadline`,
     /// then aborts. Never throws. A read may be outstanding; it ends with an error.

@@ -166,6 +166,45 @@ TEST_P(WebSocketOver, ClosesWith1009WhenAMessageExceedsTheLimit)
     lab_.run(overfill(lab_, tls(), 200'000, WebSocket::longest_message + 1));
 }
 
+net::awaitable<void> write_gathered(WebSocket& socket, int count)
+{
+    for (int i = 0; i < count; ++i) {
+        // More than four of them do not fit into what is kept.
+        const std::vector<std::byte> message = pattern(i % 2 == 0 ? 65'536 : 100, i);
+        co_await socket.write(MessageKind::binary, message, WebSocket::Delivery::with_next);
+    }
+    co_await socket.flush();
+}
+
+net::awaitable<void> gather(WebLab& lab, bool tls)
+{
+    auto opening = open(lab, tls);
+    Sides sides = co_await std::move(opening);
+    for (WebSocket* writer : {&sides.client, &sides.server}) {
+        WebSocket& reader = writer == &sides.client ? sides.server : sides.client;
+        for (const int count : {1, 25}) {
+            TaskScope tasks{lab.loop.get_executor(), [](const std::exception_ptr& failure) {
+                                EXPECT_EQ(failure, nullptr);
+                            }};
+            tasks.spawn(write_gathered(*writer, count));
+            for (int i = 0; i < count; ++i) {
+                Buffer into{0, room};
+                co_await reader.read(into);
+                EXPECT_TRUE(std::ranges::equal(std::as_const(into).bytes(),
+                                               pattern(i % 2 == 0 ? 65'536 : 100, i)))
+                    << "message " << i << " of " << count;
+            }
+            auto ended = tasks.wait();
+            co_await std::move(ended);
+        }
+    }
+}
+
+TEST_P(WebSocketOver, DeliversMessagesThatWereKeptInTheirOrder)
+{
+    lab_.run(gather(lab_, tls()));
+}
+
 net::awaitable<void> write_for_ever(WebSocket& socket, std::size_t first)
 {
     const std::vector<std::byte> message = pattern(65'536, 0);
