@@ -79,7 +79,7 @@ class Lab:
 
     def __init__(self, programs):
         remove_stale()
-        self.programs = Path(programs)
+        self.programs = Path(programs).resolve()
         # Short, because the path of a Unix socket has at most 107 characters.
         self.folder = Path(tempfile.mkdtemp(prefix=f"nl{os.getpid()}-"))
         self.processes = []
