@@ -14,7 +14,7 @@ build_packages=(g++ cmake ninja-build pkg-config libgnutls28-dev libssl-dev liby
                 libngtcp2-dev libngtcp2-crypto-gnutls-dev libnghttp3-dev)
 demo_packages=(curl iproute2 openssl procps python3)
 test_packages=("${demo_packages[@]}" openssh-server openssh-client nginx-light dnsmasq-base bind9-dnsutils
-               iperf3 rsync nftables tcpdump socat)
+               iperf3 rsync nftables conntrack tcpdump socat)
 backported=(libngtcp2-dev libngtcp2-16 libngtcp2-crypto-gnutls-dev libngtcp2-crypto-gnutls8
             libnghttp3-dev libnghttp3-9)
 services=(nginx ssh) # what the test packages would start; the tests run servers of their own

@@ -15,6 +15,7 @@ _labs = []
 class Scenario(unittest.TestCase):
     """One lab for all tests of the class; a failing test prints the logs of every program."""
 
+    laboratory = Lab
     longMessage = True
     maxDiff = 2_000
 
@@ -23,7 +24,7 @@ class Scenario(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.lab = Lab(_programs)
+        cls.lab = cls.laboratory(_programs)
         _labs.append(cls.lab)
         cls.addClassCleanup(cls.lab.close)
         try:
