@@ -15,6 +15,7 @@ import sys
 from urllib.parse import urlsplit
 
 PING_INTERVAL = 4.0  # below the 10 s of silence after which a gateway gives a node up
+CONNECTIONS_PER_SECOND = 80  # from one address; a gateway allows 100 by default
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 
 
@@ -122,8 +123,11 @@ class Crowd:
         self.limit = asyncio.Semaphore(16)  # a gateway may well bound handshakes in flight from one address
 
     async def add(self, count: int) -> None:
-        nodes = [IdleNode(*next(self.logins)) for _ in range(count)]
-        await asyncio.gather(*(self.join(node) for node in nodes))
+        joining = []
+        for _ in range(count):
+            joining.append(asyncio.create_task(self.join(IdleNode(*next(self.logins)))))
+            await asyncio.sleep(1 / CONNECTIONS_PER_SECOND)
+        await asyncio.gather(*joining)
         for task in self.staying:
             if task.done():
                 task.result()
@@ -150,4 +154,4 @@ if __name__ == "__main__":
     try:
         asyncio.run(main())
     except (Refused, OSError, EOFError) as error:
-        sys.exit(f"idle_nodes: {error}")
+        sys.exit(f"idle_nodes: {error or type(error).__name__}")
