@@ -37,6 +37,8 @@ void PairDriver::drain_events()
     while (const auto event = pair_.poll_event())
         tell(*event);
     telling_ = false;
+    if (pair_.take_wake())
+        wake_carriers_();
     if (std::max(pair_.deadline(), quiet_until_) < armed_until_ || closed_)
         timer_changed_.set();
 }

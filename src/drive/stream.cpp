@@ -78,7 +78,7 @@ void Stream::consume(std::size_t n)
 
 bool Stream::send_datagram(Bytes payload)
 {
-    const bool sent = connection().send_datagram(id_, payload, driver_->pair().mtu());
+    const bool sent = connection().send_datagram(id_, payload);
     driver_->settle();
     return sent;
 }

@@ -17,6 +17,27 @@
 //
 // Choice: direct before UDP relay before WebSocket relay; the newest of a kind first, because the
 // older one belongs to a session that the gateway has forgotten.
+//
+// Paths. All WebSocket relays are one path to QUIC, 0: a new session is not a new path, and the
+// congestion window stays. Every UDP carrier is a path of its own. A change of path is connection
+// migration (RFC 9000 §9), and only a client migrates:
+//   better carrier   → validated migration: nothing is lost if it does not work. At most one in
+//                      `shortest_stay`.
+//   silent carrier   → immediate migration. Silent: something waits to be acknowledged, and nothing
+//                      has been for three probe timeouts, or a quarter of a second. That something
+//                      authentic comes is not enough: one direction may be dead.
+//   silence has ended, and there was nothing to migrate to
+//                    → immediate migration to the same carrier, as a new path: what the outage made
+//                      of the round-trip time would hold back a paced sender for minutes.
+//   carrier removed  → immediate migration.
+//   no pong          → immediate migration to the best carrier, as a new path. After each migration the client
+//                      sends a ping that the agent has to answer with stream data. An agent that has more in flight
+//                      than the fresh congestion window allows, on a path whose validation was lost, only
+//                      acknowledges, for ever; a new path frees it.
+// A carrier that died or did not answer is left alone for a while that doubles each time.
+//
+// Two carriers may have something to send at the same time: challenges and answers for the one that
+// is being validated come up while the other is asked. They wait in waiting_, and take_wake() tells.
 
 #include "narrowlink/path/pair.hpp"
 
@@ -24,11 +45,26 @@
 #include <utility>
 
 namespace narrowlink::path {
+namespace {
 
-Pair::Pair(const Config& config, quic::Connection connection, Instant now)
+constexpr quic::PathId relay_path{0};
+constexpr Duration shortest_stay = std::chrono::seconds{1};
+constexpr Duration shortest_silence = std::chrono::milliseconds{250};
+constexpr Duration shortest_outage = std::chrono::seconds{1};
+constexpr Duration shortest_pong_wait = std::chrono::seconds{2};
+constexpr Duration first_rest = std::chrono::seconds{2};
+constexpr unsigned most_doublings = 5;
+constexpr Duration busy_wait = std::chrono::milliseconds{100}; ///< about a round trip
+constexpr std::size_t most_waiting = 16;
+
+} // namespace
+
+Pair::Pair(const Config& config, bool client, quic::Connection connection, Instant now)
     : config_{config}
+    , client_{client}
     , connection_{std::move(connection)}
     , changed_at_{now}
+    , latest_{now}
 {
 }
 
@@ -38,33 +74,174 @@ Result<Pair> Pair::client(const Config& config, quic::Connection::Peer peer, Ins
     auto connection = quic::Connection::client(config.quic, std::move(peer), now, random);
     if (!connection)
         return connection.error();
-    return Pair{config, std::move(*connection), now};
+    return Pair{config, true, std::move(*connection), now};
 }
 
 Pair Pair::server(const Config& config, quic::Connection::Peer peer, Instant now, Random& random)
 {
-    return Pair{config, quic::Connection::server(config.quic, std::move(peer), now, random), now};
+    return Pair{config, false,
+                quic::Connection::server(config.quic, std::move(peer), now, random), now};
+}
+
+quic::PathId Pair::path_of(CarrierId id, const Carrier& carrier)
+{
+    return carrier.kind == CarrierKind::websocket_relay
+               ? relay_path
+               : quic::PathId{static_cast<std::uint32_t>(id)};
+}
+
+std::optional<CarrierId> Pair::carrier_of(quic::PathId path) const
+{
+    std::optional<CarrierId> newest;
+    for (const auto& [id, known] : carriers_)
+        if (path_of(id, known.carrier) == path)
+            newest = id;
+    return newest;
+}
+
+std::optional<CarrierId> Pair::best(Instant now, std::optional<CarrierId> except) const
+{
+    std::optional<CarrierId> found;
+    for (const auto& [id, known] : carriers_)
+        if (id != except && now >= known.usable_from &&
+            (!found || known.carrier.kind >= carriers_.at(*found).carrier.kind))
+            found = id;
+    return found;
 }
 
 void Pair::add_carrier(Instant now, CarrierId id, Carrier carrier)
 {
-    carriers_.insert_or_assign(id, carrier);
-    choose(now);
+    carriers_.insert_or_assign(id, Known{.carrier = carrier});
+    connection_.set_limits(path_of(id, carrier), {.mtu = carrier.mtu, .paced = carrier.paced});
+    decide(now);
 }
 
 void Pair::remove_carrier(Instant now, CarrierId id)
 {
     carriers_.erase(id);
-    choose(now);
+    decide(now);
 }
 
-void Pair::choose(Instant now)
+void Pair::decide(Instant now)
 {
-    const auto best = std::ranges::max_element(carriers_, {}, [](const auto& entry) {
-        return std::pair{entry.second.kind, entry.first};
-    });
-    const auto chosen =
-        best == carriers_.end() ? std::nullopt : std::optional<CarrierId>{best->first};
+    latest_ = std::max(latest_, now);
+    if (client_ && connection_.is_connected()) {
+        leave_dead(now);
+        upgrade(now);
+        watch_peer(now);
+    }
+    settle(now);
+}
+
+/// When the wait for an acknowledgement lasts three probe timeouts, and `shortest`.
+Instant Pair::unanswered_at(Duration shortest) const
+{
+    if (!client_ || outstanding_since_ == never || !current_ ||
+        carriers_.at(*current_).carrier.kind == CarrierKind::websocket_relay)
+        return never; // a WebSocket has its own watch
+    return std::max(connection_.last_acknowledged(), outstanding_since_) +
+           std::max(3 * connection_.statistics().probe_timeout, shortest);
+}
+
+Instant Pair::silent_at() const
+{
+    if (carriers_.size() == 1)
+        return never; // there is no choice
+    return unanswered_at(shortest_silence);
+}
+
+void Pair::leave_dead(Instant now)
+{
+    using enum quic::Connection::Migration;
+    const auto here = carrier_of(connection_.current_path());
+    const bool silent = here && here == current_ && now >= silent_at();
+    if (here && !silent)
+        return;
+    // Better an untried or a rested carrier than none at all.
+    auto other = best(now, here);
+    if (!other)
+        other = best(never, here);
+    if (!other || now < next_migration_)
+        return;
+    if (silent)
+        note_failure(now, *here);
+    migrate(now, *other, immediate);
+}
+
+void Pair::upgrade(Instant now)
+{
+    const auto here = carrier_of(connection_.current_path());
+    const auto better = best(now, std::nullopt);
+    if (!here || !better || now < next_migration_)
+        return;
+    if (carriers_.at(*better).carrier.kind <= carriers_.at(*here).carrier.kind)
+        return;
+    migrate(now, *better, quic::Connection::Migration::validated);
+}
+
+/// Whether the peer sends data on the path that was taken up last.
+void Pair::watch_peer(Instant now)
+{
+    const auto here = carrier_of(connection_.current_path());
+    if (!here || now < next_migration_ || now < pong_overdue_at())
+        return;
+    const auto to = best(now, std::nullopt);
+    migrate(now, to.value_or(*here), quic::Connection::Migration::immediate);
+}
+
+void Pair::ask_peer(Instant now)
+{
+    if (!connection_.ping_waits())
+        (void)connection_.ping(); // with every stream in use there is no watch
+    asked_at_ = now;
+}
+
+/// Never while nothing at all comes from the peer: that is silence, and no reason to use up
+/// connection IDs.
+Instant Pair::pong_overdue_at() const
+{
+    if (!client_ || !connection_.ping_waits() || connection_.last_authentic() <= asked_at_)
+        return never;
+    return asked_at_ + std::max(4 * connection_.statistics().probe_timeout, shortest_pong_wait);
+}
+
+bool Pair::migrate(Instant now, CarrierId to, quic::Connection::Migration how)
+{
+    const auto started = connection_.migrate(now, path_of(to, carriers_.at(to).carrier), how);
+    next_migration_ = now + (started ? shortest_stay : busy_wait);
+    answer_due_ = answer_due_ || started;
+    wake_ = wake_ || started;
+    if (started && how == quic::Connection::Migration::immediate)
+        ask_peer(now);
+    return started.has_value();
+}
+
+void Pair::note_failure(Instant now, CarrierId id)
+{
+    Known& known = carriers_.at(id);
+    known.usable_from = now + first_rest * (1U << std::min(known.deaths, most_doublings));
+    ++known.deaths;
+}
+
+void Pair::handle_validated(const quic::PathValidated& validated)
+{
+    const auto id = carrier_of(validated.path);
+    if (!id)
+        return;
+    if (!validated.succeeded) {
+        note_failure(latest_, *id);
+        return;
+    }
+    if (id == carrier_of(connection_.current_path()))
+        ask_peer(latest_);
+    if (latest_ >= carriers_.at(*id).usable_from + first_rest)
+        carriers_.at(*id).deaths = 0;
+}
+
+/// Makes current_ what QUIC's path says.
+void Pair::settle(Instant now)
+{
+    const auto chosen = carrier_of(connection_.current_path());
     if (chosen == current_)
         return;
     const bool was_frozen = !current_;
@@ -74,19 +251,46 @@ void Pair::choose(Instant now)
         changed_at_ = now;
     if (was_frozen)
         connection_.handle_path_restored(now);
+    if (chosen)
+        connection_.set_keep_alive(current() == CarrierKind::websocket_relay
+                                       ? config_.quic.keep_alive
+                                       : config_.direct_keep_alive);
     if (was_frozen || !chosen || current() != kind_before)
         changes_.push_back({current()});
 }
 
-void Pair::handle_packets(Instant now, CarrierId, Bytes train, std::size_t segment_size)
+void Pair::observe(Instant now)
 {
-    connection_.handle_packets(now, train, segment_size);
+    const bool outstanding = connection_.statistics().bytes_in_flight > 0;
+    if (!outstanding)
+        outstanding_since_ = never;
+    else if (outstanding_since_ == never)
+        outstanding_since_ = now;
+}
+
+void Pair::handle_packets(Instant now, CarrierId id, Bytes train, std::size_t segment_size)
+{
+    const auto known = carriers_.find(id);
+    if (known == carriers_.end())
+        return;
+    const quic::PathId path = path_of(id, known->second.carrier);
+    const bool was_out = now >= unanswered_at(shortest_outage);
+    connection_.handle_packets(now, path, train, segment_size);
+    if (was_out && connection_.last_acknowledged() == now && current_ == id)
+        migrate(now, id, quic::Connection::Migration::immediate);
+    if (path != connection_.current_path()) {
+        answer_due_ = true;
+        wake_ = true;
+    }
+    observe(now);
+    decide(now);
 }
 
 void Pair::handle_timeout(Instant now)
 {
     if (connection_.is_closed() || given_up_)
         return;
+    decide(now);
     if (!current_) {
         if (now >= changed_at_ + config_.resume_window)
             give_up(now);
@@ -103,12 +307,52 @@ void Pair::give_up(Instant now)
     connection_.close(now, quic::h3_no_error);
 }
 
+void Pair::keep(const quic::Connection::Transmit& train, Bytes block)
+{
+    if (waiting_.size() == most_waiting)
+        return; // lost, like any packet
+    const Bytes bytes = block.first(train.size);
+    waiting_.push_back({train.path, train.segment_size, {bytes.begin(), bytes.end()}});
+    wake_ = true;
+}
+
+quic::Connection::Transmit Pair::take(quic::PathId path, MutableBytes block)
+{
+    const auto it = std::ranges::find(waiting_, path, &Waiting::path);
+    if (it == waiting_.end() || it->bytes.size() > block.size())
+        return {};
+    const quic::Connection::Transmit train{it->bytes.size(), it->segment_size, path};
+    std::ranges::copy(it->bytes, block.begin());
+    waiting_.erase(it);
+    return train;
+}
+
 quic::Connection::Transmit Pair::poll_transmit(Instant now, CarrierId id, MutableBytes block)
 {
-    if (current_ != id)
+    const auto known = carriers_.find(id);
+    if (known == carriers_.end())
         return {};
-    const Carrier& carrier = carriers_.at(id);
-    return connection_.poll_transmit(now, block, carrier.mtu, carrier.paced);
+    const quic::PathId path = path_of(id, known->second.carrier);
+    if (carrier_of(path) != id)
+        return {}; // a newer session's carrier has taken its place
+    if (!waiting_.empty())
+        if (const auto train = take(path, block); train.size > 0)
+            return train;
+    while (path == connection_.current_path() || answer_due_) {
+        const bool in_use = path == connection_.current_path();
+        const auto train = in_use ? connection_.poll_transmit(now, block)
+                                  : connection_.poll_control(now, block);
+        if (train.size == 0) {
+            answer_due_ = answer_due_ && in_use;
+            break;
+        }
+        observe(now);
+        settle(now);
+        if (train.path == path)
+            return train;
+        keep(train, block);
+    }
+    return {};
 }
 
 std::optional<Event> Pair::poll_event()
@@ -121,6 +365,8 @@ std::optional<Event> Pair::poll_event()
     auto event = connection_.poll_event();
     if (!event)
         return std::nullopt;
+    if (const auto* validated = std::get_if<quic::PathValidated>(&*event))
+        handle_validated(*validated);
     if (auto* closed = std::get_if<quic::Closed>(&*event); closed && given_up_)
         closed->reason = make_error_code(quic::Error::timed_out);
     return std::move(*event);
@@ -130,23 +376,33 @@ Instant Pair::deadline() const
 {
     if (connection_.is_closed() || (given_up_ && !current_))
         return never;
+    const bool may_move = client_ && connection_.is_connected();
     if (!current_)
-        return changed_at_ + config_.resume_window;
-    return std::min(connection_.deadline(), std::max(connection_.last_authentic(), changed_at_) +
-                                                config_.silence_limit);
+        return may_move && !carriers_.empty() ? next_migration_
+                                              : changed_at_ + config_.resume_window;
+    Instant next = std::min(connection_.deadline(),
+                            std::max(connection_.last_authentic(), changed_at_) +
+                                config_.silence_limit);
+    if (!may_move)
+        return next;
+    next = std::min(next, std::max(std::min(silent_at(), pong_overdue_at()), next_migration_));
+    for (const auto& [id, known] : carriers_)
+        if (known.carrier.kind > carriers_.at(*current_).carrier.kind)
+            next = std::min(next, std::max(known.usable_from, next_migration_));
+    return next;
 }
 
 std::optional<CarrierKind> Pair::current() const
 {
     if (!current_)
         return std::nullopt;
-    return carriers_.at(*current_).kind;
+    return carriers_.at(*current_).carrier.kind;
 }
 
 std::size_t Pair::mtu() const
 {
     constexpr std::size_t least = 1'200; // RFC 9000 §14
-    return current_ ? carriers_.at(*current_).mtu : least;
+    return current_ ? carriers_.at(*current_).carrier.mtu : least;
 }
 
 } // namespace narrowlink::path

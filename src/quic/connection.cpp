@@ -23,9 +23,9 @@ Connection Connection::server(const Config& config, Peer peer, Instant now, Rand
     return Connection{std::make_unique<Impl>(true, config, std::move(peer), now, random)};
 }
 
-void Connection::handle_packets(Instant now, Bytes train, std::size_t segment_size)
+void Connection::handle_packets(Instant now, PathId path, Bytes train, std::size_t segment_size)
 {
-    impl_->handle_packets(now, train, segment_size);
+    impl_->handle_packets(now, path, train, segment_size);
 }
 
 void Connection::handle_timeout(Instant now)
@@ -38,10 +38,34 @@ void Connection::handle_path_restored(Instant now)
     impl_->handle_path_restored(now);
 }
 
-Connection::Transmit Connection::poll_transmit(Instant now, MutableBytes block, std::size_t mtu,
-                                               bool paced)
+void Connection::set_limits(PathId path, PathLimits limits)
 {
-    return impl_->poll_transmit(now, block, mtu, paced);
+    impl_->set_limits(path, limits);
+}
+
+Connection::Transmit Connection::poll_transmit(Instant now, MutableBytes block)
+{
+    return impl_->poll_transmit(now, block);
+}
+
+Connection::Transmit Connection::poll_control(Instant now, MutableBytes block)
+{
+    return impl_->poll_control(now, block);
+}
+
+Result<> Connection::migrate(Instant now, PathId path, Migration how)
+{
+    return impl_->migrate(now, path, how);
+}
+
+PathId Connection::current_path() const
+{
+    return impl_->current_path();
+}
+
+void Connection::set_keep_alive(Duration interval)
+{
+    impl_->set_keep_alive(interval);
 }
 
 std::optional<Event> Connection::poll_event()
@@ -64,6 +88,11 @@ bool Connection::is_closed() const
     return impl_->is_closed();
 }
 
+Instant Connection::last_acknowledged() const
+{
+    return impl_->last_acknowledged();
+}
+
 Instant Connection::last_authentic() const
 {
     return impl_->last_authentic();
@@ -80,6 +109,20 @@ Result<StreamId> Connection::open(const Request& request)
     if (http3 == nullptr)
         return make_error_code(Error::not_connected);
     return http3->open(request);
+}
+
+Result<> Connection::ping()
+{
+    Http3* http3 = impl_->http3();
+    if (http3 == nullptr)
+        return make_error_code(Error::not_connected);
+    return http3->ping();
+}
+
+bool Connection::ping_waits() const
+{
+    const Http3* http3 = impl_->http3();
+    return http3 != nullptr && http3->ping_waits();
 }
 
 void Connection::respond(StreamId id, const Response& response)
@@ -130,9 +173,9 @@ bool Connection::receive_ended(StreamId id) const
     return http3 == nullptr || http3->receive_ended(id);
 }
 
-bool Connection::send_datagram(StreamId id, Bytes payload, std::size_t mtu)
+bool Connection::send_datagram(StreamId id, Bytes payload)
 {
-    return impl_->http3() != nullptr && impl_->send_datagram(id, payload, mtu);
+    return impl_->http3() != nullptr && impl_->send_datagram(id, payload);
 }
 
 std::optional<std::vector<std::byte>> Connection::receive_datagram(StreamId id)

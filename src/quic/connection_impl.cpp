@@ -2,9 +2,6 @@
 //
 // Goals: drive ngtcp2 as a value. It never sees a socket, a real address or a clock.
 //
-// Addresses. ngtcp2 wants to know the path of every packet. It is given one synthetic address
-// pair; which carrier moves the packets is the business of the path room.
-//
 // Time. ngtcp2 aborts when a timestamp is older than one before, so timestamps are clamped. Its time
 // may be ahead of ours: when the path is restored it leaps to the next timer, because ngtcp2 has no
 // other way to send a probe before its back-off has passed.
@@ -12,6 +9,8 @@
 // Packet size. Shaping is off and each write is given the carrier's size as its room: a carrier's
 // full size is used from the first packet, and PMTUD stays enabled only because ngtcp2 1.11
 // asserts without it on a return to an old path.
+//
+// What goes out is in connection_transmit.cpp.
 //
 // States: waiting for the first packet (server, no conn_) → handshake → connected (http3_) →
 // closing (one CONNECTION_CLOSE packet to write) → over.
@@ -21,18 +20,21 @@
 // the lost packets as in flight. With a full congestion window nothing would ever be sent again. So it
 // is given a frame to send, one that changes nothing: room for one more unidirectional stream.
 //
+// Paths. The owner numbers them; what ngtcp2 sees are addresses of PathTable. Only a client migrates. A
+// path is taken up by migrate() and left by another one; where ngtcp2 stands now is read off it after
+// every call, by follow_path(). Recipe and reasons: docs/decisions/0008.
+//
 // Idle timeout: none. A connection has to survive outages of its carriers; who owns the connection
 // watches last_authentic() and knows when a carrier was there to bring something.
 
 #include "connection_impl.hpp"
+#include "octets.hpp"
 
 #include "narrowlink/wire/varint.hpp"
 
 #include <algorithm>
 #include <cstring>
 #include <limits>
-
-#include <netinet/in.h>
 
 namespace narrowlink::quic {
 namespace {
@@ -44,10 +46,6 @@ constexpr std::uint64_t largest_datagram_frame = 65'535;
 /// much as 64 KiB of data do. Few of them, then, but soon: the delay holds up slow start only.
 constexpr std::size_t packets_per_ack = 16;
 constexpr ngtcp2_duration ack_delay = 5 * NGTCP2_MILLISECONDS;
-/// First byte, connection ID, packet number, AEAD tag: the most they take.
-constexpr std::size_t packet_overhead = 1 + 8 + 4 + 16;
-/// Frame type and length.
-constexpr std::size_t datagram_overhead = 5;
 
 /// Counts packets that passed the AEAD: ngtcp2_conn_read_pkt returns 0 for forgeries too, and its
 /// callback has no user pointer.
@@ -67,23 +65,22 @@ int count_opened(std::uint8_t* dest, const ngtcp2_crypto_aead* aead,
 
 constexpr Duration longest_ack_delay = std::chrono::milliseconds{25}; // RFC 9000 §18.2, the default
 
-sockaddr_in synthetic_address(std::uint16_t port)
+ConnectionId as_array(const ngtcp2_cid& cid)
 {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons(port);
-    return address;
+    ConnectionId id{};
+    std::memcpy(id.data(), cid.data, std::min(id.size(), cid.datalen));
+    return id;
 }
 
-std::uint8_t* octets(MutableBytes bytes)
+/// The connection ID of a short-header packet (RFC 9000 §17.3); empty for others.
+std::optional<ConnectionId> destination_of(Bytes packet)
 {
-    return reinterpret_cast<std::uint8_t*>(bytes.data());
-}
-
-const std::uint8_t* octets(Bytes bytes)
-{
-    return reinterpret_cast<const std::uint8_t*>(bytes.data());
+    constexpr std::byte long_header{0x80};
+    ConnectionId id;
+    if (packet.size() < 1 + id.size() || (packet[0] & long_header) != std::byte{})
+        return std::nullopt;
+    std::copy_n(packet.begin() + 1, id.size(), id.begin());
+    return id;
 }
 
 } // namespace
@@ -94,6 +91,7 @@ Connection::Impl::Impl(bool server, const Config& config, Peer peer, Instant now
     , peer_{std::move(peer)}
     , random_{&random}
     , last_authentic_{now}
+    , last_acknowledged_{now}
 {
     tls_owner_.expected_peer = peer_.pin;
     tls_owner_.conn_ref.get_conn = [](ngtcp2_crypto_conn_ref* ref) {
@@ -110,21 +108,19 @@ Connection::Impl::~Impl()
         ngtcp2_conn_del(conn_);
 }
 
-ngtcp2_path Connection::Impl::path()
-{
-    static sockaddr_in local = synthetic_address(1);
-    static sockaddr_in remote = synthetic_address(2);
-    return {{reinterpret_cast<ngtcp2_sockaddr*>(&local), sizeof local},
-            {reinterpret_cast<ngtcp2_sockaddr*>(&remote), sizeof remote},
-            nullptr};
-}
-
 ngtcp2_cid Connection::Impl::new_cid()
 {
     const auto bytes = random_->array<connection_id_size>();
     ngtcp2_cid cid;
     ngtcp2_cid_init(&cid, octets(Bytes{bytes}), bytes.size());
     return cid;
+}
+
+void Connection::Impl::issue(const ngtcp2_cid& cid)
+{
+    const ConnectionId id = as_array(cid);
+    issued_.insert(id);
+    events_.push_back(ConnectionIdIssued{id});
 }
 
 ngtcp2_tstamp Connection::Impl::timestamp(Instant now)
@@ -161,6 +157,25 @@ ngtcp2_callbacks Connection::Impl::callbacks(bool server)
         cid->datalen = size;
         random.fill(std::as_writable_bytes(std::span{cid->data, size}));
         random.fill(std::as_writable_bytes(std::span{token, NGTCP2_STATELESS_RESET_TOKENLEN}));
+        of(user).issue(*cid);
+        return 0;
+    };
+    c.remove_connection_id = [](ngtcp2_conn*, const ngtcp2_cid* cid, void* user) {
+        Impl& self = of(user);
+        if (const ConnectionId id = as_array(*cid); self.issued_.erase(id) != 0)
+            self.events_.push_back(ConnectionIdRetired{id});
+        return 0;
+    };
+    c.path_validation = [](ngtcp2_conn*, std::uint32_t, const ngtcp2_path* path,
+                           const ngtcp2_path*, ngtcp2_path_validation_result result, void* user) {
+        Impl& self = of(user);
+        const auto id = self.paths_.find(*path);
+        if (self.server_ || !id || self.target_ != id)
+            return 0; // of a migration that another one has overtaken
+        self.target_.reset();
+        if (result != NGTCP2_PATH_VALIDATION_RESULT_ABORTED)
+            self.events_.push_back(
+                PathValidated{*id, result == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS});
         return 0;
     };
     c.handshake_completed = [](ngtcp2_conn*, void* user) { return of(user).start_http3(); };
@@ -239,7 +254,7 @@ ngtcp2_transport_params Connection::Impl::transport_params() const
     p.max_idle_timeout = 0;
     p.max_ack_delay = ack_delay;
     p.max_udp_payload_size = 65'527;
-    p.active_connection_id_limit = 8; // one is used up by every migration
+    p.active_connection_id_limit = 8; // one is used up by every migration; ngtcp2 takes no more
     p.max_datagram_frame_size = largest_datagram_frame;
     return p;
 }
@@ -261,7 +276,8 @@ Result<> Connection::Impl::start_client(Instant now)
     timestamp(now);
     const ngtcp2_cid dcid = new_cid();
     const ngtcp2_cid scid = new_cid();
-    const ngtcp2_path synthetic = path();
+    issue(scid);
+    const ngtcp2_path synthetic = paths_.open(current_path_);
     const ngtcp2_callbacks table = callbacks(false);
     const ngtcp2_settings s = settings(now);
     const ngtcp2_transport_params p = transport_params();
@@ -271,14 +287,17 @@ Result<> Connection::Impl::start_client(Instant now)
     return attach_tls(TlsSession::Role::client);
 }
 
-Result<> Connection::Impl::accept(Instant now, Bytes packet)
+Result<> Connection::Impl::accept(Instant now, PathId path, Bytes packet)
 {
     ngtcp2_pkt_hd header;
     if (ngtcp2_accept(&header, octets(packet), packet.size()) != 0)
         return make_error_code(Error::protocol_violation);
     timestamp(now);
     const ngtcp2_cid scid = new_cid();
-    const ngtcp2_path synthetic = path();
+    issue(scid);
+    first_id_ = as_array(scid);
+    current_path_ = path;
+    const ngtcp2_path synthetic = paths_.arrival(path, first_id_);
     const ngtcp2_callbacks table = callbacks(true);
     const ngtcp2_settings s = settings(now);
     ngtcp2_transport_params p = transport_params();
@@ -307,29 +326,84 @@ int Connection::Impl::http3_result(int result)
     return NGTCP2_ERR_CALLBACK_FAILURE;
 }
 
-void Connection::Impl::handle_packets(Instant now, Bytes train, std::size_t segment_size)
+void Connection::Impl::handle_packets(Instant now, PathId path, Bytes train,
+                                      std::size_t segment_size)
 {
     while (!train.empty() && !over_) {
         const std::size_t size = std::min(segment_size, train.size());
-        handle_packet(now, train.first(size));
+        handle_packet(now, path, train.first(size));
         train = train.subspan(size);
     }
 }
 
-void Connection::Impl::handle_packet(Instant now, Bytes packet)
+void Connection::Impl::handle_packet(Instant now, PathId path, Bytes packet)
 {
-    if (closing_ || (conn_ == nullptr && (!server_ || !accept(now, packet))))
+    if (closing_ || (conn_ == nullptr && (!server_ || !accept(now, path, packet))))
+        return;
+    const auto destination = destination_of(packet);
+    if (destination && !issued_.contains(*destination))
         return;
     last_arrival_ = now;
-    const ngtcp2_path synthetic = path();
+
+    // A client calls every packet one of the path in use: ngtcp2 drops those of paths that it has
+    // left, although packets are authentic wherever they come from, and a server that lags behind
+    // would never be heard again.
+    ngtcp2_path_storage label;
+    const ngtcp2_path origin = server_ ? paths_.arrival(path, destination.value_or(first_id_))
+                                       : *ngtcp2_conn_get_path(conn_);
+    ngtcp2_path_storage_init(&label, origin.local.addr, origin.local.addrlen, origin.remote.addr,
+                             origin.remote.addrlen, nullptr);
     const ngtcp2_pkt_info ecn{};
     const std::uint64_t opened_before = opened_packets;
-    const int result = ngtcp2_conn_read_pkt(conn_, &synthetic, &ecn, octets(packet), packet.size(),
-                                            timestamp(now));
+    const std::uint64_t in_flight_before = bytes_in_flight();
+    const int result = ngtcp2_conn_read_pkt(conn_, &label.path, &ecn, octets(packet),
+                                            packet.size(), timestamp(now));
     if (opened_packets != opened_before)
         last_authentic_ = std::max(last_authentic_, now);
+    // Nothing is sent while a packet is read, and losses are only declared with an acknowledgement.
+    if (bytes_in_flight() < in_flight_before)
+        last_acknowledged_ = std::max(last_acknowledged_, now);
     if (result != 0)
         fail(result);
+    follow_path();
+}
+
+std::uint64_t Connection::Impl::bytes_in_flight() const
+{
+    ngtcp2_conn_info info;
+    ngtcp2_conn_get_conn_info(conn_, &info);
+    return info.bytes_in_flight;
+}
+
+void Connection::Impl::follow_path()
+{
+    if (conn_ == nullptr || over_)
+        return;
+    const auto path = paths_.find(*ngtcp2_conn_get_path(conn_));
+    if (!path || *path == current_path_)
+        return;
+    current_path_ = *path;
+    events_.push_back(PathTaken{*path});
+}
+
+Result<> Connection::Impl::migrate(Instant now, PathId path, Migration how)
+{
+    if (server_ || !is_connected())
+        return make_error_code(Error::not_connected);
+    if (target_ && how == Migration::validated)
+        return make_error_code(Error::busy);
+    const ngtcp2_path fresh = paths_.open(path);
+    const auto call = how == Migration::validated ? ngtcp2_conn_initiate_migration
+                                                  : ngtcp2_conn_initiate_immediate_migration;
+    switch (call(conn_, &fresh, timestamp(now))) {
+    case 0: break;
+    case NGTCP2_ERR_CONN_ID_BLOCKED: return make_error_code(Error::busy);
+    case NGTCP2_ERR_INVALID_STATE: return make_error_code(Error::not_connected);
+    default: return make_error_code(Error::internal);
+    }
+    target_ = path;
+    follow_path();
+    return {};
 }
 
 void Connection::Impl::handle_timeout(Instant now)
@@ -343,6 +417,7 @@ void Connection::Impl::handle_timeout(Instant now)
         make_probe_worthwhile();
     if (const int result = ngtcp2_conn_handle_expiry(conn_, ts); result != 0)
         fail(result);
+    follow_path();
 }
 
 void Connection::Impl::handle_path_restored(Instant now)
@@ -375,139 +450,17 @@ void Connection::Impl::make_probe_worthwhile()
         ngtcp2_conn_extend_max_streams_uni(conn_, 1);
 }
 
+void Connection::Impl::set_keep_alive(Duration interval)
+{
+    config_.keep_alive = interval;
+    if (conn_ != nullptr && !over_)
+        set_keep_alive();
+}
+
 void Connection::Impl::set_keep_alive()
 {
     ngtcp2_conn_set_keep_alive_timeout(conn_,
                                        static_cast<ngtcp2_duration>(config_.keep_alive.count()));
-}
-
-Connection::Transmit Connection::Impl::poll_transmit(Instant now, MutableBytes block,
-                                                     std::size_t mtu, bool paced)
-{
-    constexpr std::size_t most_segments = 64; // one UDP_SEGMENT call, udp(7)
-    Transmit train;
-    if (conn_ == nullptr || over_)
-        return train;
-    const ngtcp2_tstamp ts = timestamp(now);
-    const std::size_t quantum =
-        paced ? std::max(ngtcp2_conn_get_send_quantum(conn_), mtu) : block.size();
-    block = block.first(std::min(block.size(), std::max(quantum, mtu)));
-
-    for (std::size_t count = 0; count < most_segments; ++count) {
-        const std::size_t room = train.segment_size == 0 ? mtu : train.segment_size;
-        if (block.size() - train.size < room)
-            break;
-        const MutableBytes place = block.subspan(train.size, room);
-        bool datagram = false;
-        const ngtcp2_ssize written =
-            closing_ ? write_close(ts, place) : write_packet(ts, place, mtu, datagram);
-        if (written < 0 && !closing_)
-            fail(static_cast<int>(written));
-        if (written <= 0) {
-            if (closing_ && count == 0)
-                continue; // fail() has just left a CONNECTION_CLOSE to be written
-            break;
-        }
-        const auto size = static_cast<std::size_t>(written);
-        if (train.segment_size == 0)
-            train.segment_size = size;
-        train.size += size;
-        // A train's packets have one size. Behind a short packet of stream data a full one may
-        // wait; equally sized datagrams go on.
-        if (size < train.segment_size || (size < mtu && !datagram) || over_)
-            break;
-    }
-    if (paced && train.size > 0)
-        ngtcp2_conn_update_pkt_tx_time(conn_, ts);
-    return train;
-}
-
-ngtcp2_ssize Connection::Impl::write_packet(ngtcp2_tstamp ts, MutableBytes place, std::size_t mtu,
-                                            bool& datagram)
-{
-    // Datagrams first, and stream bytes behind them in the same packet: else a flow of small
-    // datagrams would leave the streams no packet of a useful size.
-    std::size_t room = place.size() - std::min(place.size(), packet_overhead);
-    while (http3_ && !datagrams_.empty()) {
-        const Datagram& next = datagrams_.front();
-        const std::size_t needed = next.prefix_size + next.payload.size() + datagram_overhead;
-        if (needed + packet_overhead <= mtu && needed > room)
-            break; // the train's packets are smaller: one for the next train
-        bool accepted = false;
-        const bool outgrown = needed + packet_overhead > mtu; // queued for a carrier with larger packets
-        const ngtcp2_ssize size =
-            outgrown ? NGTCP2_ERR_INVALID_ARGUMENT : write_datagram(ts, place, accepted);
-        const bool refused = size == NGTCP2_ERR_INVALID_ARGUMENT || size == NGTCP2_ERR_INVALID_STATE;
-        if (accepted || refused) {
-            datagrams_dropped_ += refused ? 1 : 0;
-            datagram_bytes_ -= next.payload.size();
-            datagrams_.pop_front();
-            room -= accepted ? needed : 0;
-            datagram = datagram || accepted;
-        }
-        if (size != NGTCP2_ERR_WRITE_MORE && !refused)
-            return size;
-    }
-
-    for (;;) {
-        Http3::Output out;
-        if (http3_ && ngtcp2_conn_get_max_data_left(conn_) > 0)
-            if (const int result = http3_->next_output(out); result < 0) {
-                fail_http3(result);
-                return 0;
-            }
-        static_assert(sizeof(nghttp3_vec) == sizeof(ngtcp2_vec));
-        const auto* parts = reinterpret_cast<const ngtcp2_vec*>(out.parts.data());
-        std::uint32_t flags = 0;
-        if (out.stream >= 0)
-            flags |= NGTCP2_WRITE_STREAM_FLAG_MORE;
-        if (out.fin)
-            flags |= NGTCP2_WRITE_STREAM_FLAG_FIN;
-
-        ngtcp2_ssize accepted = -1;
-        ngtcp2_pkt_info ecn{};
-        const ngtcp2_ssize size = ngtcp2_conn_writev_stream(
-            conn_, nullptr, &ecn, octets(place), place.size(), &accepted, flags, out.stream,
-            out.stream >= 0 ? parts : nullptr, out.stream >= 0 ? out.count : 0, ts);
-        if (size == NGTCP2_ERR_STREAM_DATA_BLOCKED) {
-            http3_->handle_output_blocked(out.stream);
-            continue;
-        }
-        if (size == NGTCP2_ERR_STREAM_SHUT_WR || size == NGTCP2_ERR_STREAM_NOT_FOUND) {
-            http3_->handle_send_stopped(out.stream);
-            continue;
-        }
-        if (out.stream >= 0 && accepted >= 0)
-            http3_->handle_output_sent(out.stream, static_cast<std::size_t>(accepted));
-        if (size != NGTCP2_ERR_WRITE_MORE)
-            return size;
-    }
-}
-
-ngtcp2_ssize Connection::Impl::write_datagram(ngtcp2_tstamp ts, MutableBytes place, bool& accepted)
-{
-    Datagram& next = datagrams_.front();
-    const std::array parts = {
-        ngtcp2_vec{octets(MutableBytes{next.prefix}), next.prefix_size},
-        ngtcp2_vec{octets(MutableBytes{next.payload}), next.payload.size()}};
-    int taken = 0;
-    ngtcp2_pkt_info ecn{};
-    const ngtcp2_ssize size =
-        ngtcp2_conn_writev_datagram(conn_, nullptr, &ecn, octets(place), place.size(), &taken,
-                                    NGTCP2_WRITE_DATAGRAM_FLAG_MORE, 0, parts.data(),
-                                    next.payload.empty() ? 1 : 2, ts); // it asserts on empty parts
-    accepted = taken != 0;
-    return size;
-}
-
-ngtcp2_ssize Connection::Impl::write_close(ngtcp2_tstamp ts, MutableBytes place)
-{
-    closing_ = false;
-    over_ = true;
-    ngtcp2_pkt_info ecn{};
-    const ngtcp2_ssize size = ngtcp2_conn_write_connection_close(
-        conn_, nullptr, &ecn, octets(place), place.size(), &close_error_, ts);
-    return std::max<ngtcp2_ssize>(size, 0);
 }
 
 void Connection::Impl::fail_http3(int library_error)
@@ -606,29 +559,8 @@ Connection::Statistics Connection::Impl::statistics() const
     s.latest_rtt = Duration{static_cast<Duration::rep>(info.latest_rtt)};
     s.congestion_window = info.cwnd;
     s.bytes_in_flight = info.bytes_in_flight;
+    s.probe_timeout = Duration{static_cast<Duration::rep>(ngtcp2_conn_get_pto(conn_))};
     return s;
-}
-
-bool Connection::Impl::send_datagram(StreamId id, Bytes payload, std::size_t mtu)
-{
-    Datagram datagram;
-    Writer prefix{datagram.prefix};
-    wire::write_varint(prefix, static_cast<std::uint64_t>(id) / 4);
-    wire::write_varint(prefix, 0);
-    datagram.prefix_size = prefix.size();
-    if (datagram.prefix_size + payload.size() + datagram_overhead + packet_overhead > mtu) {
-        const bool sent = http3_->send_capsule(id, payload);
-        datagrams_dropped_ += sent ? 0 : 1;
-        return sent;
-    }
-    if (datagram_bytes_ + payload.size() > most_datagram_bytes) {
-        ++datagrams_dropped_;
-        return false;
-    }
-    datagram.payload.assign(payload.begin(), payload.end());
-    datagram_bytes_ += payload.size();
-    datagrams_.push_back(std::move(datagram));
-    return true;
 }
 
 } // namespace narrowlink::quic

@@ -1,12 +1,15 @@
 #pragma once
 
 #include "http3.hpp"
+#include "path_table.hpp"
 #include "tls.hpp"
 
 #include "narrowlink/quic/connection.hpp"
 
 #include <array>
 #include <deque>
+#include <map>
+#include <set>
 
 #include <ngtcp2/ngtcp2.h>
 
@@ -21,14 +24,18 @@ public:
     Impl& operator=(const Impl&) = delete;
 
     Result<> start_client(Instant now);
-    void handle_packets(Instant now, Bytes train, std::size_t segment_size);
+    void handle_packets(Instant now, PathId path, Bytes train, std::size_t segment_size);
     void handle_timeout(Instant now);
     void handle_path_restored(Instant now);
-    Transmit poll_transmit(Instant now, MutableBytes block, std::size_t mtu, bool paced);
+    void set_limits(PathId path, PathLimits limits);
+    Transmit poll_transmit(Instant now, MutableBytes block);
+    Transmit poll_control(Instant now, MutableBytes block);
+    Result<> migrate(Instant now, PathId path, Migration how);
+    void set_keep_alive(Duration interval);
     std::optional<Event> poll_event();
     [[nodiscard]] Instant deadline() const;
     [[nodiscard]] Statistics statistics() const;
-    bool send_datagram(StreamId, Bytes payload, std::size_t mtu);
+    bool send_datagram(StreamId, Bytes payload);
     void close(Instant now, std::uint64_t code);
 
     [[nodiscard]] bool is_connected() const { return http3_ != nullptr && !over_ && !closing_; }
@@ -36,6 +43,10 @@ public:
     [[nodiscard]] bool is_closed() const { return over_; }
 
     [[nodiscard]] Instant last_authentic() const { return last_authentic_; }
+
+    [[nodiscard]] Instant last_acknowledged() const { return last_acknowledged_; }
+
+    [[nodiscard]] PathId current_path() const { return current_path_; }
 
     /// Null before the handshake is complete.
     Http3* http3() { return over_ ? nullptr : http3_.get(); }
@@ -48,25 +59,29 @@ private:
     };
 
     static constexpr std::size_t most_datagram_bytes = 1'024 * 1'024;
-    static constexpr std::size_t connection_id_size = 8; ///< as long as a probe's id
+    static constexpr std::size_t connection_id_size = std::tuple_size_v<ConnectionId>;
 
     static ngtcp2_callbacks callbacks(bool server);
     static Impl& of(void* user) { return *static_cast<Impl*>(user); }
 
     [[nodiscard]] ngtcp2_settings settings(Instant now) const;
     [[nodiscard]] ngtcp2_transport_params transport_params() const;
-    [[nodiscard]] ngtcp2_path path();
     ngtcp2_cid new_cid();
+    void issue(const ngtcp2_cid&);
+    [[nodiscard]] const PathLimits& limits() const;
+    [[nodiscard]] std::uint64_t bytes_in_flight() const;
+    void follow_path();
     ngtcp2_tstamp timestamp(Instant now);
     void set_keep_alive();
     void make_probe_worthwhile();
-    Result<> accept(Instant now, Bytes packet);
+    Result<> accept(Instant now, PathId path, Bytes packet);
     Result<> attach_tls(TlsSession::Role);
     int start_http3();
-    void handle_packet(Instant now, Bytes packet);
-    ngtcp2_ssize write_packet(ngtcp2_tstamp, MutableBytes place, std::size_t mtu, bool& datagram);
-    ngtcp2_ssize write_datagram(ngtcp2_tstamp, MutableBytes place, bool& accepted);
+    void handle_packet(Instant now, PathId path, Bytes packet);
+    ngtcp2_ssize write_packet(ngtcp2_tstamp, MutableBytes place, ngtcp2_path*, bool& datagram);
+    ngtcp2_ssize write_datagram(ngtcp2_tstamp, MutableBytes place, ngtcp2_path*, bool& accepted);
     ngtcp2_ssize write_close(ngtcp2_tstamp, MutableBytes place);
+    [[nodiscard]] Transmit take_held(MutableBytes block);
     void fail(int library_error);
     void fail_http3(int library_error);
     void end(ErrorCode reason, std::string detail);
@@ -89,7 +104,16 @@ private:
     ngtcp2_tstamp latest_ = 0; ///< ngtcp2 aborts when time goes back
     Duration skipped_{};       ///< by how much ngtcp2's time is ahead of ours
     Instant last_authentic_;
+    Instant last_acknowledged_;
     Instant last_arrival_{};
+    PathTable paths_;
+    PathId current_path_{};
+    std::map<PathId, PathLimits> limits_;
+    std::set<ConnectionId> issued_; ///< server: what a packet may be addressed to
+    std::vector<std::byte> held_;   ///< a packet that came up while a train for another path was filled
+    PathId held_path_{};
+    std::optional<PathId> target_;  ///< of a migrate() that has not ended
+    ConnectionId first_id_{};       ///< server: its first one
     bool closing_ = false; ///< a CONNECTION_CLOSE packet is still to be written
     bool over_ = false;
     ngtcp2_ccerr close_error_{};

@@ -21,6 +21,7 @@ public:
         case Error::timed_out: return "the peer has fallen silent";
         case Error::too_many_streams: return "the peer allows no further stream at the moment";
         case Error::not_connected: return "the connection is not established";
+        case Error::busy: return "the connection is busy with the same at the moment";
         case Error::bad_credentials: return "the private key or certificate cannot be used";
         case Error::internal: return "the QUIC library reported an internal error";
         }

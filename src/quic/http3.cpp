@@ -286,6 +286,8 @@ int Http3::handle_stream_closed(std::int64_t id, std::uint64_t code)
         return 0;
     }
     stream->closed = true;
+    if (ping_ == id)
+        ping_.reset();
     // The second is a peer that wants no more; who has nothing to send just now learns it only here.
     if (!stream->receive_ended || !stream->send_ended)
         tell_reset(*stream, code);
@@ -383,19 +385,38 @@ void Http3::finish_fields(Stream& stream, bool fin)
 {
     if (fin)
         stream.receive_ended = true;
-    if (server_) {
-        const auto request = request_of(stream.fields);
-        stream.fields = {};
-        if (!request) {
-            respond(stream.id, {.status = 400, .proxy_status = "narrowlink; error=http_request_error"});
-            release(stream.id);
-            return;
-        }
+    server_ ? finish_request(stream) : finish_response(stream);
+}
+
+void Http3::finish_request(Stream& stream)
+{
+    const bool is_ping = stream.fields.method == "OPTIONS" && stream.fields.path == "*";
+    const auto request = request_of(stream.fields);
+    stream.fields = {};
+    if (is_ping) {
+        answer_ping(stream);
+    } else if (!request) {
+        respond(stream.id, {.status = 400, .proxy_status = "narrowlink; error=http_request_error"});
+        release(stream.id);
+    } else {
         stream.kind = request->kind;
         events_->push_back(RequestReceived{stream.id, *request});
-        return;
     }
+}
 
+void Http3::answer_ping(Stream& stream)
+{
+    const nghttp3_nv status = field(":status", "204");
+    stream.answered = true;
+    stream.send_ended = true;
+    nghttp3_conn_submit_response(h3_, number(stream.id), &status, 1, nullptr);
+    const nghttp3_pri first{.urgency = NGHTTP3_URGENCY_HIGH, .inc = 0};
+    nghttp3_conn_set_server_stream_priority(h3_, number(stream.id), &first);
+    release(stream.id);
+}
+
+void Http3::finish_response(Stream& stream)
+{
     Response response;
     const std::string& status = stream.fields.status;
     std::from_chars(status.data(), status.data() + status.size(), response.status);
@@ -404,6 +425,8 @@ void Http3::finish_fields(Stream& stream, bool fin)
     if (response.status < 200 || stream.answered)
         return; // informational, RFC 9110 §15.2, or trailers
     stream.answered = true;
+    if (ping_ == number(stream.id))
+        ping_.reset();
     if (!stream.released)
         events_->push_back(ResponseReceived{stream.id, std::move(response)});
 }
@@ -524,6 +547,24 @@ Result<StreamId> Http3::open(const Request& request)
         return make_error_code(Error::internal);
     }
     return StreamId{id};
+}
+
+Result<> Http3::ping()
+{
+    std::int64_t id = -1;
+    if (ngtcp2_conn_open_bidi_stream(quic_, &id, nullptr) != 0)
+        return make_error_code(Error::too_many_streams);
+    const std::array fields = {field(":method", "OPTIONS"), field(":scheme", "https"),
+                               field(":authority", "agent"), field(":path", "*")};
+    if (nghttp3_conn_submit_request(h3_, id, fields.data(), fields.size(), nullptr, nullptr) != 0) {
+        ngtcp2_conn_shutdown_stream(quic_, 0, id, h3_request_cancelled);
+        return make_error_code(Error::internal);
+    }
+    Stream& stream = add(id);
+    stream.send_ended = true;
+    stream.released = true;
+    ping_ = id;
+    return {};
 }
 
 void Http3::respond(StreamId id, const Response& response)

@@ -62,6 +62,9 @@ public:
     std::optional<std::vector<std::byte>> receive_datagram(StreamId);
     void reset(StreamId, std::uint64_t code);
     void release(StreamId);
+    Result<> ping();
+
+    [[nodiscard]] bool ping_waits() const { return ping_.has_value(); }
 
     [[nodiscard]] std::uint64_t datagrams_dropped() const { return datagrams_dropped_; }
 
@@ -84,6 +87,9 @@ private:
     void resume(Stream&);
     void next_round();
     void finish_fields(Stream&, bool fin);
+    void finish_request(Stream&);
+    void finish_response(Stream&);
+    void answer_ping(Stream&);
     nghttp3_ssize provide(Stream&, nghttp3_vec*, std::size_t, std::uint32_t* flags);
 
     bool server_;
@@ -94,6 +100,7 @@ private:
     nghttp3_conn* h3_ = nullptr;
     std::unordered_map<std::int64_t, Stream> streams_;
     std::vector<std::int64_t> exhausted_; ///< streams that wait for the next round
+    std::optional<std::int64_t> ping_;    ///< client: the one that has not been answered
     std::size_t undelivered_ = 0;         ///< bytes in all receive queues
     std::size_t withheld_credit_ = 0;     ///< connection credit kept back while over budget
     std::uint64_t datagrams_dropped_ = 0;

@@ -73,8 +73,7 @@ void UdpTalk::send(std::uint32_t number)
 {
     const std::size_t size =
         world_.network.between_magnitudes(header_size, plan().largest_datagram);
-    const std::size_t mtu = stream_.driver->pair().mtu();
-    if (connection().send_datagram(stream_.id, payload(at_client(), number, size), mtu))
+    if (connection().send_datagram(stream_.id, payload(at_client(), number, size)))
         ++mine_->sent;
 }
 

@@ -8,7 +8,9 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <utility>
 #include <variant>
+#include <vector>
 
 namespace narrowlink::path {
 
@@ -21,9 +23,12 @@ using Event = std::variant<quic::Event, PathChanged>;
 
 /// One end of a pair: the one QUIC connection with the peer, and the carriers of its packets.
 ///
-/// Carriers come and go; the connection stays. While there is none its timers stand still, and
-/// `resume_window` later it ends. Whoever moves packets asks with its own CarrierId and gets
-/// something only if that carrier is the one to use: nothing above knows which one that is.
+/// Carriers come and go; the connection stays. While the one in use is gone its timers stand still,
+/// and `resume_window` later it ends. Whoever moves packets asks with its own CarrierId and gets
+/// only what has to go by that carrier: nothing above knows which one is in use.
+///
+/// The client decides: it moves to a better carrier once the peer has answered on it, and leaves one
+/// that has fallen silent at once. The agent follows.
 ///
 /// Contract: as quic::Connection.
 class Pair {
@@ -32,6 +37,8 @@ public:
         quic::Connection::Config quic;
         Duration resume_window = std::chrono::minutes{10}; ///< how long to wait without a carrier
         Duration silence_limit = std::chrono::seconds{60}; ///< with a carrier, without the peer
+        /// On a direct carrier, so that its death is noticed and NATs remember it.
+        Duration direct_keep_alive = std::chrono::seconds{2};
     };
 
     /// `random` must outlive the pair.
@@ -46,6 +53,10 @@ public:
 
     /// Fills `block` with a train for this carrier; size 0 when there is nothing for it to carry.
     quic::Connection::Transmit poll_transmit(Instant now, CarrierId, MutableBytes block);
+
+    /// Something waits for a carrier that did not ask. Told once.
+    [[nodiscard]] bool take_wake() { return std::exchange(wake_, false); }
+
     std::optional<Event> poll_event();
     [[nodiscard]] Instant deadline() const;
 
@@ -63,17 +74,55 @@ public:
     void close(Instant now, std::uint64_t code) { connection_.close(now, code); }
 
 private:
-    Pair(const Config&, quic::Connection, Instant now);
+    struct Known {
+        Carrier carrier;
+        Instant usable_from{}; ///< after it has died, or has not answered
+        unsigned deaths = 0;   ///< in a row
+    };
 
-    void choose(Instant now);
+    /// A train for a carrier that has not asked yet.
+    struct Waiting {
+        quic::PathId path;
+        std::size_t segment_size;
+        std::vector<std::byte> bytes;
+    };
+
+    Pair(const Config&, bool client, quic::Connection, Instant now);
+
+    static quic::PathId path_of(CarrierId, const Carrier&);
+    [[nodiscard]] std::optional<CarrierId> carrier_of(quic::PathId) const;
+    [[nodiscard]] std::optional<CarrierId> best(Instant now, std::optional<CarrierId> except) const;
+    [[nodiscard]] Instant unanswered_at(Duration shortest) const;
+    [[nodiscard]] Instant silent_at() const;
+    void decide(Instant now);
+    void leave_dead(Instant now);
+    void upgrade(Instant now);
+    void watch_peer(Instant now);
+    void ask_peer(Instant now);
+    [[nodiscard]] Instant pong_overdue_at() const;
+    bool migrate(Instant now, CarrierId, quic::Connection::Migration);
+    void settle(Instant now);
+    void observe(Instant now);
+    void note_failure(Instant now, CarrierId);
+    void keep(const quic::Connection::Transmit&, Bytes block);
+    quic::Connection::Transmit take(quic::PathId, MutableBytes block);
+    void handle_validated(const quic::PathValidated&);
     void give_up(Instant now);
 
     Config config_;
+    bool client_;
     quic::Connection connection_;
-    std::map<CarrierId, Carrier> carriers_;
+    std::map<CarrierId, Known> carriers_;
     std::optional<CarrierId> current_;
     std::deque<PathChanged> changes_;
-    Instant changed_at_; ///< since when there is a carrier, or none
+    std::deque<Waiting> waiting_;
+    Instant changed_at_;            ///< since when there is a carrier, or none
+    Instant outstanding_since_ = never; ///< since when something waits to be acknowledged
+    Instant next_migration_{};
+    Instant asked_at_{};            ///< when the peer's pong began to be waited for
+    Instant latest_{};              ///< of the times that were passed in
+    bool answer_due_ = false;       ///< on a path that is not the one in use
+    bool wake_ = false;
     bool given_up_ = false;
 };
 

@@ -8,12 +8,19 @@
 #include "narrowlink/quic/error.hpp"
 #include "narrowlink/quic/request.hpp"
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <variant>
 #include <vector>
 
 namespace narrowlink::quic {
+
+/// A way of packets to the peer, as the owner of the connection numbers it.
+enum class PathId : std::uint32_t {};
+
+/// What short-header packets to us begin with, behind their first byte (RFC 9000 §5.1).
+using ConnectionId = std::array<std::byte, 8>;
 
 /// The handshake is complete and the peer is the one whose pin we were given.
 struct Connected {};
@@ -49,6 +56,26 @@ struct StreamReset {
 /// A stream may be opened again after open() has answered Error::too_many_streams.
 struct StreamsAvailable {};
 
+/// Packets to this connection ID are ours from now on; from ConnectionIdRetired on they no longer are.
+struct ConnectionIdIssued {
+    ConnectionId id;
+};
+
+struct ConnectionIdRetired {
+    ConnectionId id;
+};
+
+/// The end of a migrate(): whether the peer has answered on that path (RFC 9000 §8.2).
+struct PathValidated {
+    PathId path;
+    bool succeeded;
+};
+
+/// current_path() has changed: by migrate(), or because the client has migrated (agent).
+struct PathTaken {
+    PathId path;
+};
+
 /// The connection is over and all its streams with it. Told once.
 struct Closed {
     ErrorCode reason;
@@ -56,7 +83,8 @@ struct Closed {
 };
 
 using Event = std::variant<Connected, RequestReceived, ResponseReceived, Readable, Writable,
-                           StreamReset, StreamsAvailable, Closed>;
+                           StreamReset, StreamsAvailable, ConnectionIdIssued, ConnectionIdRetired,
+                           PathValidated, PathTaken, Closed>;
 
 /// HTTP/3 error codes we send (RFC 9114 §8.1).
 inline constexpr std::uint64_t h3_no_error = 0x100;
@@ -78,7 +106,7 @@ class Connection {
 public:
     struct Config {
         std::size_t largest_packet = 16'368; ///< in bytes; what any carrier will ever take
-        std::uint64_t streams = 1'024;       ///< requests the peer may have open at once
+        std::uint64_t streams = 1'024;       ///< requests the peer may have open at once, pings among them
         std::size_t send_buffer = 256 * 1'024;           ///< unsent bytes kept per stream
         std::size_t receive_buffer = 64 * 1'024 * 1'024; ///< undelivered bytes of all streams
         Duration keep_alive = std::chrono::seconds{15};
@@ -93,6 +121,17 @@ public:
     struct Transmit {
         std::size_t size = 0;         ///< bytes written to the block; 0: nothing to send now
         std::size_t segment_size = 0; ///< each packet's size, the last may be shorter
+        PathId path{};                ///< where it has to go
+    };
+
+    struct PathLimits {
+        std::size_t mtu = 1'200; ///< largest packet, in bytes
+        bool paced = true;       ///< off where the carrier pushes back by itself
+    };
+
+    enum class Migration {
+        validated, ///< packets stay where they are until the peer has answered on the new path
+        immediate, ///< at once, because the old path is dead
     };
 
     struct Statistics {
@@ -100,38 +139,59 @@ public:
         Duration latest_rtt{};
         std::uint64_t congestion_window = 0; ///< bytes
         std::uint64_t bytes_in_flight = 0;
+        Duration probe_timeout{}; ///< RFC 9002 §6.2
         std::uint64_t datagrams_dropped = 0; ///< because a queue was full
     };
 
-    /// `random` must outlive the connection.
+    /// Begins on path 0. `random` must outlive the connection.
     static Result<Connection> client(const Config&, Peer, Instant now, Random& random);
 
-    /// Waits for the client's first packet.
+    /// Waits for the client's first packet; the path it comes by is the first.
     static Connection server(const Config&, Peer, Instant now, Random& random);
 
     Connection(Connection&&) noexcept;
     Connection& operator=(Connection&&) noexcept;
     ~Connection();
 
-    /// `train`: packets of `segment_size` bytes, the last may be shorter.
-    void handle_packets(Instant now, Bytes train, std::size_t segment_size);
+    /// `train`: packets of `segment_size` bytes, the last may be shorter, that came by `path`.
+    void handle_packets(Instant now, PathId path, Bytes train, std::size_t segment_size);
     void handle_timeout(Instant now);
 
     /// A carrier is there again. Instead of waiting for the next probe timeout, which has backed off
     /// while packets vanished, what was lost is found out at once.
     void handle_path_restored(Instant now);
 
-    /// Fills `block` with packets of at most `mtu` bytes. `paced`: obey the pacer; off where
-    /// the carrier pushes back by itself.
-    Transmit poll_transmit(Instant now, MutableBytes block, std::size_t mtu, bool paced);
+    /// For trains on that path from now on. A path nobody has said anything about has the default.
+    void set_limits(PathId path, PathLimits limits);
+
+    /// Fills `block` with packets for one path: nearly always current_path(), else one that is being
+    /// validated.
+    Transmit poll_transmit(Instant now, MutableBytes block);
+
+    /// The same, but without bytes of streams and datagrams: for a path that is being validated, while
+    /// the current one cannot take anything.
+    Transmit poll_control(Instant now, MutableBytes block);
+
+    /// Moves the connection to another path (client; RFC 9000 §9). PathTaken tells of the move,
+    /// PathValidated how it ended. Errors: Error::not_connected before the handshake is confirmed,
+    /// Error::busy while another migration is being validated or no connection ID is left.
+    Result<> migrate(Instant now, PathId path, Migration);
+
+    [[nodiscard]] PathId current_path() const;
     std::optional<Event> poll_event();
     [[nodiscard]] Instant deadline() const;
 
     [[nodiscard]] bool is_connected() const;
     [[nodiscard]] bool is_closed() const;
 
+    /// How often a PING goes out on a connection that sends nothing else.
+    void set_keep_alive(Duration interval);
+
     /// When the last packet came that passed authentication.
     [[nodiscard]] Instant last_authentic() const;
+
+    /// When the peer last acknowledged something new: packets get through in both directions.
+    [[nodiscard]] Instant last_acknowledged() const;
     [[nodiscard]] Statistics statistics() const;
 
     /// Sends a request. Errors: Error::not_connected, Error::too_many_streams.
@@ -159,7 +219,7 @@ public:
 
     /// Sends one UDP payload: as a DATAGRAM frame where it fits (RFC 9221), as a capsule on the stream
     /// otherwise (RFC 9297 §3.5). Returns false when a queue is full and the payload was dropped.
-    bool send_datagram(StreamId, Bytes payload, std::size_t mtu);
+    bool send_datagram(StreamId, Bytes payload);
     std::optional<std::vector<std::byte>> receive_datagram(StreamId);
 
     /// Abandons both directions.
@@ -168,6 +228,13 @@ public:
     /// The owner is done with the stream: whatever is unread is dropped, an unfinished stream is reset, bytes
     /// already sent are still delivered.
     void release(StreamId);
+
+    /// Asks the peer for an answer (client): OPTIONS for `*`, the ping of RFC 9110 §9.3.7. Unlike QUIC's
+    /// acknowledgements it comes only if the peer is able to send data. Errors: as open().
+    Result<> ping();
+
+    /// The last ping() has not been answered.
+    [[nodiscard]] bool ping_waits() const;
 
     /// Ends the connection with one CONNECTION_CLOSE packet.
     void close(Instant now, std::uint64_t code);

@@ -17,6 +17,7 @@ enum class Error {
     timed_out,           ///< the peer has fallen silent
     too_many_streams,    ///< the peer allows no further stream just now
     not_connected,       ///< the handshake is not complete
+    busy,                ///< not now, but after the next exchange of packets
     bad_credentials,     ///< key or certificate could not be loaded
     internal,            ///< the QUIC library failed
 };

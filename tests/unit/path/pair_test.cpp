@@ -13,38 +13,144 @@ constexpr CarrierId third{3};
 
 // ---- choice
 
-TEST(Pair, SendsOnlyOnTheCarrierInUse)
+TEST(Pair, MovesToABetterCarrierOnceThePeerHasAnswered)
 {
     TwoPairs ends;
     ASSERT_TRUE(ends.connect());
+    const quic::StreamId id = ends.open();
     ends.add(TwoPairs::second, TwoPairs::direct);
+    EXPECT_EQ(ends.client.pair.current(), CarrierKind::websocket_relay);
+    ASSERT_TRUE(ends.run([&] {
+        return ends.client.pair.current() == CarrierKind::direct_udp &&
+               ends.agent.pair.current() == CarrierKind::websocket_relay;
+    })) << "the agent follows, it does not lead";
+    TwoPairs::say(ends.client, id, 1'000);
+    ASSERT_TRUE(ends.run([&] { return TwoPairs::heard(ends.agent, id) == 1'000; }));
+    EXPECT_EQ(ends.agent.pair.current(), CarrierKind::direct_udp);
+    EXPECT_EQ(ends.client.pair.mtu(), TwoPairs::direct.mtu);
+
     std::vector<std::byte> block(65'528);
-    const quic::StreamId id =
-        *ends.client.pair.connection().open({quic::Request::Kind::tcp, {"localhost", 22}});
+    ends.run_for(seconds{1});
     TwoPairs::say(ends.client, id, 1'000);
     EXPECT_EQ(ends.client.pair.poll_transmit(ends.now, TwoPairs::first, block).size, 0U);
     EXPECT_EQ(ends.client.pair.poll_transmit(ends.now, third, block).size, 0U);
     EXPECT_GT(ends.client.pair.poll_transmit(ends.now, TwoPairs::second, block).size, 0U);
 }
 
-TEST(Pair, PrefersDirectToUdpRelayToWebSocketRelay)
+TEST(Pair, StaysWhereItIsWhileABetterCarrierDoesNotAnswer)
 {
     TwoPairs ends;
-    Pair& pair = ends.client.pair;
-    EXPECT_EQ(pair.current(), std::nullopt);
-    pair.add_carrier(ends.now, third,
-                     {.kind = CarrierKind::udp_relay, .mtu = 1'400, .paced = true});
-    EXPECT_EQ(pair.current(), CarrierKind::udp_relay);
-    pair.add_carrier(ends.now, TwoPairs::first, TwoPairs::relay);
-    EXPECT_EQ(pair.current(), CarrierKind::udp_relay);
-    pair.add_carrier(ends.now, TwoPairs::second, TwoPairs::direct);
-    EXPECT_EQ(pair.current(), CarrierKind::direct_udp);
-    EXPECT_EQ(pair.mtu(), TwoPairs::direct.mtu);
-    pair.remove_carrier(ends.now, TwoPairs::second);
-    EXPECT_EQ(pair.current(), CarrierKind::udp_relay);
-    pair.remove_carrier(ends.now, third);
-    EXPECT_EQ(pair.current(), CarrierKind::websocket_relay);
-    EXPECT_EQ(pair.mtu(), TwoPairs::relay.mtu);
+    ASSERT_TRUE(ends.connect());
+    const quic::StreamId id = ends.open();
+    ends.dead.insert(TwoPairs::second);
+    ends.add(TwoPairs::second, TwoPairs::direct);
+    for (std::size_t said = 10'000; said <= 100'000; said += 10'000) {
+        TwoPairs::say(ends.client, id, 10'000);
+        ASSERT_TRUE(ends.run([&] { return TwoPairs::heard(ends.agent, id) == said; },
+                             milliseconds{100}));
+        ends.run_for(seconds{1});
+    }
+    EXPECT_EQ(ends.client.count<PathChanged>(), 1U);
+    EXPECT_GT(ends.trains_on_second, 0U) << "it has tried";
+
+    ends.dead.clear();
+    EXPECT_TRUE(ends.run([&] { return ends.client.pair.current() == CarrierKind::direct_udp; },
+                         seconds{60}))
+        << "and tries again";
+}
+
+TEST(Pair, LeavesADirectCarrierThatHasFallenSilent)
+{
+    for (const bool upload : {true, false}) {
+        TwoPairs ends;
+        ASSERT_TRUE(ends.connect());
+        const quic::StreamId id = ends.open();
+        ends.add(TwoPairs::second, TwoPairs::direct);
+        ends.run_for(seconds{3});
+        ASSERT_EQ(ends.client.pair.current(), CarrierKind::direct_udp);
+        ASSERT_EQ(ends.agent.pair.current(), CarrierKind::direct_udp);
+
+        ends.dead.insert(TwoPairs::second);
+        End& sender = upload ? ends.client : ends.agent;
+        End& receiver = upload ? ends.agent : ends.client;
+        TwoPairs::say(sender, id, 100'000);
+        EXPECT_TRUE(
+            ends.run([&] { return TwoPairs::heard(receiver, id) == 100'000; }, seconds{3}));
+        EXPECT_EQ(ends.client.pair.current(), CarrierKind::websocket_relay);
+        EXPECT_EQ(ends.agent.pair.current(), CarrierKind::websocket_relay);
+
+        ends.dead.clear();
+        EXPECT_TRUE(
+            ends.run([&] { return ends.agent.pair.current() == CarrierKind::direct_udp; },
+                     seconds{10}))
+            << "it comes back";
+    }
+}
+
+TEST(Pair, NoticesThatAnIdleDirectCarrierIsDead)
+{
+    TwoPairs ends;
+    ASSERT_TRUE(ends.connect());
+    ends.add(TwoPairs::second, TwoPairs::direct);
+    ends.run_for(seconds{30});
+    ASSERT_EQ(ends.client.pair.current(), CarrierKind::direct_udp);
+    EXPECT_EQ(ends.client.count<PathChanged>(), 2U) << "silence without a question is no silence";
+    ends.dead.insert(TwoPairs::second);
+    EXPECT_TRUE(
+        ends.run([&] { return ends.client.pair.current() == CarrierKind::websocket_relay; },
+                 seconds{3}));
+}
+
+TEST(Pair, LeavesADirectCarrierThatIsDeadInOneDirection)
+{
+    for (const bool to_agent : {true, false}) {
+        TwoPairs ends;
+        ASSERT_TRUE(ends.connect());
+        const quic::StreamId id = ends.open();
+        ends.add(TwoPairs::second, TwoPairs::direct);
+        ends.run_for(seconds{3});
+        ASSERT_EQ(ends.client.pair.current(), CarrierKind::direct_udp);
+        (to_agent ? ends.dead_to_agent : ends.dead_to_client).insert(TwoPairs::second);
+        TwoPairs::say(ends.client, id, 50'000);
+        TwoPairs::say(ends.agent, id, 50'000);
+        EXPECT_TRUE(ends.run(
+            [&] {
+                return TwoPairs::heard(ends.client, id) == 50'000 &&
+                       TwoPairs::heard(ends.agent, id) == 50'000;
+            },
+            seconds{2}));
+        EXPECT_EQ(ends.client.pair.current(), CarrierKind::websocket_relay);
+    }
+}
+
+TEST(Pair, StaysOnASilentCarrierWhenThereIsNoOther)
+{
+    TwoPairs ends;
+    ASSERT_TRUE(ends.connect());
+    const quic::StreamId id = ends.open();
+    ends.add(TwoPairs::second, TwoPairs::direct);
+    ends.run_for(seconds{3});
+    ends.remove(TwoPairs::first);
+    ends.dead.insert(TwoPairs::second);
+    TwoPairs::say(ends.client, id, 1'000);
+    ends.run_for(seconds{5});
+    ends.dead.clear();
+    EXPECT_TRUE(ends.run([&] { return TwoPairs::heard(ends.agent, id) == 1'000; }, seconds{10}));
+}
+
+TEST(Pair, TheWorseCarrierIsUsedAtOnceWhenTheBetterIsRemoved)
+{
+    TwoPairs ends;
+    ASSERT_TRUE(ends.connect());
+    const quic::StreamId id = ends.open();
+    ends.add(TwoPairs::second, TwoPairs::direct);
+    ends.run_for(seconds{3});
+    TwoPairs::say(ends.agent, id, 100'000);
+    ends.run_for(milliseconds{15});
+    ends.remove(TwoPairs::second);
+    EXPECT_EQ(ends.client.pair.current(), CarrierKind::websocket_relay);
+    EXPECT_TRUE(
+        ends.run([&] { return TwoPairs::heard(ends.client, id) == 100'000; }, seconds{1}));
 }
 
 TEST(Pair, UsesTheNewestOfTwoCarriersOfAKind)
@@ -63,10 +169,11 @@ TEST(Pair, UsesTheNewestOfTwoCarriersOfAKind)
 TEST(Pair, TellsEachChangeOfTheCarrierOnce)
 {
     TwoPairs ends;
-    ends.add(TwoPairs::first, TwoPairs::relay);
+    ASSERT_TRUE(ends.connect());
     ASSERT_EQ(ends.client.count<PathChanged>(), 1U);
     EXPECT_EQ(ends.client.find<PathChanged>()->carrier, CarrierKind::websocket_relay);
     ends.add(TwoPairs::second, TwoPairs::direct);
+    ends.run_for(seconds{3});
     ASSERT_EQ(ends.client.count<PathChanged>(), 2U);
     EXPECT_EQ(ends.client.find<PathChanged>()->carrier, CarrierKind::direct_udp);
     ends.remove(TwoPairs::first);
@@ -74,18 +181,6 @@ TEST(Pair, TellsEachChangeOfTheCarrierOnce)
     ends.remove(TwoPairs::second);
     ASSERT_EQ(ends.client.count<PathChanged>(), 3U);
     EXPECT_EQ(ends.client.find<PathChanged>()->carrier, std::nullopt);
-}
-
-TEST(Pair, AStreamGoesOnOverAnotherCarrier)
-{
-    TwoPairs ends;
-    ASSERT_TRUE(ends.connect());
-    const quic::StreamId id = ends.open();
-    TwoPairs::say(ends.client, id, 100'000);
-    ends.add(TwoPairs::second, TwoPairs::direct);
-    ends.remove(TwoPairs::first);
-    EXPECT_TRUE(ends.run([&] { return TwoPairs::heard(ends.agent, id) == 100'000; }));
-    EXPECT_GT(ends.trains_on_second, 0U);
 }
 
 // ---- freeze and thaw

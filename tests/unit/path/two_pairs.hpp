@@ -3,7 +3,9 @@
 #include "narrowlink/path/pair.hpp"
 
 #include <deque>
+#include <map>
 #include <random>
+#include <set>
 
 namespace narrowlink::path::test {
 
@@ -102,7 +104,7 @@ public:
             if (done())
                 return true;
             const Instant next = std::min({client.pair.deadline(), agent.pair.deadline(),
-                                           trains.empty() ? never : trains.front().at});
+                                           trains.empty() ? never : trains.begin()->first});
             if (next > end) {
                 now = end;
                 return false;
@@ -164,12 +166,14 @@ public:
     Instant now{seconds{1'000}};
     End client, agent;
     Duration delay = milliseconds{10};
-    bool is_losing = false; ///< everything, silently
+    bool is_losing = false;     ///< everything, silently
+    std::set<CarrierId> dead;   ///< carriers that lose everything, silently
+    std::set<CarrierId> dead_to_agent, dead_to_client; ///< in one direction
+    std::map<CarrierId, Duration> delays; ///< where they are not `delay`
     std::size_t trains_on_second = 0;
 
 private:
     struct Train {
-        Instant at;
         bool to_agent;
         CarrierId carrier;
         std::vector<std::byte> bytes;
@@ -179,8 +183,10 @@ private:
     void flush()
     {
         for (End* end : {&client, &agent}) {
-            for (const CarrierId carrier : {first, second})
-                send(*end, carrier);
+            do {
+                for (const CarrierId carrier : {first, second})
+                    send(*end, carrier);
+            } while (end->pair.take_wake());
             while (auto event = end->pair.poll_event())
                 end->events.push_back(std::move(*event));
         }
@@ -194,27 +200,30 @@ private:
             if (train.size == 0)
                 return;
             trains_on_second += carrier == second ? 1 : 0;
-            if (!is_losing)
-                trains.push_back(
-                    {now + delay,
-                     &end == &client,
-                     carrier,
-                     {block.begin(), block.begin() + static_cast<std::ptrdiff_t>(train.size)},
-                     train.segment_size});
+            const bool to_agent = &end == &client;
+            const auto own = delays.find(carrier);
+            if (!is_losing && !dead.contains(carrier) &&
+                !(to_agent ? dead_to_agent : dead_to_client).contains(carrier))
+                trains.emplace(
+                    now + (own == delays.end() ? delay : own->second),
+                    Train{to_agent,
+                          carrier,
+                          {block.begin(), block.begin() + static_cast<std::ptrdiff_t>(train.size)},
+                          train.segment_size});
         }
     }
 
     void deliver()
     {
-        while (!trains.empty() && trains.front().at <= now) {
-            const Train train = std::move(trains.front());
-            trains.pop_front();
+        while (!trains.empty() && trains.begin()->first <= now) {
+            const Train train = std::move(trains.begin()->second);
+            trains.erase(trains.begin());
             Pair& pair = train.to_agent ? agent.pair : client.pair;
             pair.handle_packets(now, train.carrier, train.bytes, train.segment_size);
         }
     }
 
-    std::deque<Train> trains;
+    std::multimap<Instant, Train> trains;
 };
 
 } // namespace narrowlink::path::test

@@ -199,7 +199,7 @@ TEST(Connection, UdpPayloadsOfEverySizeArriveWhole)
         std::vector<std::byte> payload(size);
         for (std::size_t i = 0; i < size; ++i)
             payload[i] = pattern(i);
-        ASSERT_TRUE(ends.client.send_datagram(id, payload, ends.mtu));
+        ASSERT_TRUE(ends.client.send_datagram(id, payload));
         std::optional<std::vector<std::byte>> arrived;
         ASSERT_TRUE(ends.run([&] { return (arrived = ends.server.receive_datagram(id)).has_value(); }));
         EXPECT_EQ(*arrived, payload);
@@ -213,7 +213,7 @@ TEST(Connection, UdpPayloadsOfGrowingSizesInARowArriveWhole)
     const StreamId id = open_tunnel(ends, {Request::Kind::udp, {"2001:db8::1", 53}});
     constexpr std::size_t count = 20;
     for (std::size_t i = 0; i < count; ++i)
-        ASSERT_TRUE(ends.client.send_datagram(id, std::vector<std::byte>(i % 2 == 0 ? 50 : 1'000 + i), ends.mtu));
+        ASSERT_TRUE(ends.client.send_datagram(id, std::vector<std::byte>(i % 2 == 0 ? 50 : 1'000 + i)));
     std::size_t arrived = 0;
     EXPECT_TRUE(ends.run([&] {
         while (ends.server.receive_datagram(id))
@@ -232,9 +232,9 @@ TEST(Connection, StreamBytesFillThePacketOfADatagram)
     ends.run([] { return false; }, seconds{1});
     std::uint64_t sent = 0;
     send_some(ends.client, stream, sent, 200'000);
-    ASSERT_TRUE(ends.client.send_datagram(flow, std::vector<std::byte>(50), ends.mtu));
+    ASSERT_TRUE(ends.client.send_datagram(flow, std::vector<std::byte>(50)));
     std::vector<std::byte> block(65'528);
-    const auto train = ends.client.poll_transmit(ends.now, block, ends.mtu, false);
+    const auto train = ends.client.poll_transmit(ends.now, block);
     EXPECT_EQ(train.segment_size, ends.mtu);
     EXPECT_GT(train.size, ends.mtu);
 }
@@ -293,6 +293,20 @@ TEST(Connection, ManyMoreStreamsThanTheLimitAreServedOneAfterAnother)
     }, seconds{120}));
 }
 
+TEST(Connection, APingIsAnsweredAndCostsNoStream)
+{
+    TwoEnds ends;
+    EXPECT_EQ(ends.client.ping().error(), make_error_code(Error::not_connected));
+    ASSERT_TRUE(ends.connect());
+    for (int i = 0; i < 2'000; ++i) { // more than may be open at once
+        ASSERT_TRUE(ends.client.ping());
+        EXPECT_TRUE(ends.client.ping_waits());
+        ASSERT_TRUE(ends.run([&] { return !ends.client.ping_waits(); }));
+    }
+    EXPECT_EQ(TwoEnds::find<RequestReceived>(ends.server_events), nullptr);
+    EXPECT_EQ(TwoEnds::find<StreamReset>(ends.client_events), nullptr);
+}
+
 TEST(Connection, ForgedAndDamagedPacketsChangeNothing)
 {
     TwoEnds ends;
@@ -303,7 +317,7 @@ TEST(Connection, ForgedAndDamagedPacketsChangeNothing)
     for (int i = 0; i < 200; ++i) {
         ends.random.fill(noise);
         noise[0] = static_cast<std::byte>(i);
-        ends.server.handle_packets(ends.now + seconds{1}, noise, noise.size());
+        ends.server.handle_packets(ends.now + seconds{1}, PathId{}, noise, noise.size());
     }
     EXPECT_EQ(ends.server.last_authentic(), before);
     std::uint64_t sent = 0, received = 0;

@@ -31,6 +31,7 @@ public:
         Instant at;
         std::vector<std::byte> bytes;
         std::size_t segment_size;
+        PathId path;
     };
 
     explicit TwoEnds(std::uint64_t seed = 1, Connection::Config config = {})
@@ -101,11 +102,12 @@ private:
     {
         std::vector<std::byte> block(65'528);
         for (;;) {
-            const auto train = from.poll_transmit(now, block, mtu, false);
+            from.set_limits(from.current_path(), {.mtu = mtu, .paced = false});
+            const auto train = from.poll_transmit(now, block);
             if (train.size == 0)
                 break;
             if (random.below(1'000) >= loss_per_mille)
-                link.push_back({now + delay, {block.begin(), block.begin() + static_cast<std::ptrdiff_t>(train.size)}, train.segment_size});
+                link.push_back({now + delay, {block.begin(), block.begin() + static_cast<std::ptrdiff_t>(train.size)}, train.segment_size, train.path});
         }
         while (auto event = from.poll_event())
             events.push_back(std::move(*event));
@@ -116,7 +118,7 @@ private:
         while (!link.empty() && link.front().at <= now) {
             const Train train = std::move(link.front());
             link.pop_front();
-            to.handle_packets(now, train.bytes, train.segment_size);
+            to.handle_packets(now, train.path, train.bytes, train.segment_size);
         }
     }
 };

@@ -1,0 +1,241 @@
+// Theory of operation
+//
+// Goal: trains of packets of one size for one path, so that one system call sends them all.
+//
+// A train ends with a packet that is shorter, that fills it up, or that has to go elsewhere: ngtcp2
+// decides for each packet by which path it goes, and while a path is validated its challenges come
+// up between packets of the path in use. Such a packet is held back and is the next train.
+//
+// Sizes. Every packet is written with the size of the path in use as its room. Those for other
+// paths are challenges and answers to them, never more than 1,200 bytes.
+
+#include "connection_impl.hpp"
+#include "octets.hpp"
+
+#include "narrowlink/wire/varint.hpp"
+
+#include <algorithm>
+
+namespace narrowlink::quic {
+namespace {
+
+/// First byte, connection ID, packet number, AEAD tag: the most they take.
+constexpr std::size_t packet_overhead = 1 + 8 + 4 + 16;
+/// Frame type and length.
+constexpr std::size_t datagram_overhead = 5;
+constexpr std::size_t most_segments = 64; // one UDP_SEGMENT call, udp(7)
+
+} // namespace
+
+void Connection::Impl::set_limits(PathId path, PathLimits limits)
+{
+    limits_.insert_or_assign(path, limits);
+}
+
+const Connection::PathLimits& Connection::Impl::limits() const
+{
+    static const PathLimits cautious;
+    const auto known = limits_.find(current_path_);
+    return known == limits_.end() ? cautious : known->second;
+}
+
+Connection::Transmit Connection::Impl::take_held(MutableBytes block)
+{
+    Transmit train{held_.size(), held_.size(), held_path_};
+    std::ranges::copy(held_, block.begin());
+    held_.clear();
+    return train;
+}
+
+Connection::Transmit Connection::Impl::poll_transmit(Instant now, MutableBytes block)
+{
+    if (!held_.empty())
+        return take_held(block);
+    Transmit train;
+    if (conn_ == nullptr || over_)
+        return train;
+    const ngtcp2_tstamp ts = timestamp(now);
+    const auto [mtu, paced] = limits();
+    const std::size_t quantum =
+        paced ? std::max(ngtcp2_conn_get_send_quantum(conn_), mtu) : block.size();
+    block = block.first(std::min(block.size(), std::max(quantum, mtu)));
+
+    for (std::size_t count = 0; count < most_segments; ++count) {
+        const std::size_t room = train.segment_size == 0 ? mtu : train.segment_size;
+        if (block.size() - train.size < room)
+            break;
+        const MutableBytes place = block.subspan(train.size, room);
+        ngtcp2_path_storage path;
+        ngtcp2_path_storage_zero(&path);
+        bool datagram = false;
+        const ngtcp2_ssize written = closing_ ? write_close(ts, place)
+                                              : write_packet(ts, place, &path.path, datagram);
+        if (written < 0 && !closing_)
+            fail(static_cast<int>(written));
+        if (written <= 0) {
+            if (closing_ && count == 0)
+                continue; // fail() has just left a CONNECTION_CLOSE to be written
+            break;
+        }
+        follow_path();
+        const auto size = static_cast<std::size_t>(written);
+        const auto to = over_ ? current_path_ : paths_.find(path.path);
+        if (!to)
+            continue; // an answer to a challenge on a path that was given up long ago
+        if (train.size > 0 && *to != train.path) {
+            held_.assign(place.begin(), place.begin() + written);
+            held_path_ = *to;
+            break;
+        }
+        train.path = *to;
+        if (train.segment_size == 0)
+            train.segment_size = size;
+        train.size += size;
+        // A train's packets have one size. Behind a short packet of stream data a full one may
+        // wait; equally sized datagrams go on.
+        if (size < train.segment_size || (size < mtu && !datagram) || over_ ||
+            *to != current_path_)
+            break;
+    }
+    if (paced && train.size > 0)
+        ngtcp2_conn_update_pkt_tx_time(conn_, ts);
+    return train;
+}
+
+Connection::Transmit Connection::Impl::poll_control(Instant now, MutableBytes block)
+{
+    if (!held_.empty())
+        return take_held(block);
+    Transmit train;
+    if (conn_ == nullptr || over_ || closing_)
+        return train;
+    ngtcp2_path_storage path;
+    ngtcp2_path_storage_zero(&path);
+    ngtcp2_pkt_info ecn{};
+    const ngtcp2_ssize written =
+        ngtcp2_conn_write_pkt(conn_, &path.path, &ecn, octets(block),
+                              std::min(block.size(), limits().mtu), timestamp(now));
+    if (written < 0)
+        fail(static_cast<int>(written));
+    follow_path();
+    const auto to = paths_.find(path.path);
+    if (written <= 0 || !to)
+        return train;
+    const auto size = static_cast<std::size_t>(written);
+    return {size, size, *to};
+}
+
+ngtcp2_ssize Connection::Impl::write_packet(ngtcp2_tstamp ts, MutableBytes place,
+                                            ngtcp2_path* path, bool& datagram)
+{
+    const std::size_t mtu = limits().mtu;
+    // Datagrams first, and stream bytes behind them in the same packet: else a flow of small
+    // datagrams would leave the streams no packet of a useful size.
+    std::size_t room = place.size() - std::min(place.size(), packet_overhead);
+    while (http3_ && !datagrams_.empty()) {
+        const Datagram& next = datagrams_.front();
+        const std::size_t needed = next.prefix_size + next.payload.size() + datagram_overhead;
+        if (needed + packet_overhead <= mtu && needed > room)
+            break; // the train's packets are smaller: one for the next train
+        bool accepted = false;
+        const bool outgrown = needed + packet_overhead > mtu; // queued for a carrier with larger packets
+        const ngtcp2_ssize size =
+            outgrown ? NGTCP2_ERR_INVALID_ARGUMENT : write_datagram(ts, place, path, accepted);
+        const bool refused = size == NGTCP2_ERR_INVALID_ARGUMENT || size == NGTCP2_ERR_INVALID_STATE;
+        if (accepted || refused) {
+            datagrams_dropped_ += refused ? 1 : 0;
+            datagram_bytes_ -= next.payload.size();
+            datagrams_.pop_front();
+            room -= accepted ? needed : 0;
+            datagram = datagram || accepted;
+        }
+        if (size != NGTCP2_ERR_WRITE_MORE && !refused)
+            return size;
+    }
+
+    for (;;) {
+        Http3::Output out;
+        if (http3_ && ngtcp2_conn_get_max_data_left(conn_) > 0)
+            if (const int result = http3_->next_output(out); result < 0) {
+                fail_http3(result);
+                return 0;
+            }
+        static_assert(sizeof(nghttp3_vec) == sizeof(ngtcp2_vec));
+        const auto* parts = reinterpret_cast<const ngtcp2_vec*>(out.parts.data());
+        std::uint32_t flags = 0;
+        if (out.stream >= 0)
+            flags |= NGTCP2_WRITE_STREAM_FLAG_MORE;
+        if (out.fin)
+            flags |= NGTCP2_WRITE_STREAM_FLAG_FIN;
+
+        ngtcp2_ssize accepted = -1;
+        ngtcp2_pkt_info ecn{};
+        const ngtcp2_ssize size = ngtcp2_conn_writev_stream(
+            conn_, path, &ecn, octets(place), place.size(), &accepted, flags, out.stream,
+            out.stream >= 0 ? parts : nullptr, out.stream >= 0 ? out.count : 0, ts);
+        if (size == NGTCP2_ERR_STREAM_DATA_BLOCKED) {
+            http3_->handle_output_blocked(out.stream);
+            continue;
+        }
+        if (size == NGTCP2_ERR_STREAM_SHUT_WR || size == NGTCP2_ERR_STREAM_NOT_FOUND) {
+            http3_->handle_send_stopped(out.stream);
+            continue;
+        }
+        if (out.stream >= 0 && accepted >= 0)
+            http3_->handle_output_sent(out.stream, static_cast<std::size_t>(accepted));
+        if (size != NGTCP2_ERR_WRITE_MORE)
+            return size;
+    }
+}
+
+ngtcp2_ssize Connection::Impl::write_datagram(ngtcp2_tstamp ts, MutableBytes place,
+                                              ngtcp2_path* path, bool& accepted)
+{
+    Datagram& next = datagrams_.front();
+    const std::array parts = {
+        ngtcp2_vec{octets(MutableBytes{next.prefix}), next.prefix_size},
+        ngtcp2_vec{octets(MutableBytes{next.payload}), next.payload.size()}};
+    int taken = 0;
+    ngtcp2_pkt_info ecn{};
+    const ngtcp2_ssize size =
+        ngtcp2_conn_writev_datagram(conn_, path, &ecn, octets(place), place.size(), &taken,
+                                    NGTCP2_WRITE_DATAGRAM_FLAG_MORE, 0, parts.data(),
+                                    next.payload.empty() ? 1 : 2, ts); // it asserts on empty parts
+    accepted = taken != 0;
+    return size;
+}
+
+ngtcp2_ssize Connection::Impl::write_close(ngtcp2_tstamp ts, MutableBytes place)
+{
+    closing_ = false;
+    over_ = true;
+    ngtcp2_pkt_info ecn{};
+    const ngtcp2_ssize size = ngtcp2_conn_write_connection_close(
+        conn_, nullptr, &ecn, octets(place), place.size(), &close_error_, ts);
+    return std::max<ngtcp2_ssize>(size, 0);
+}
+
+bool Connection::Impl::send_datagram(StreamId id, Bytes payload)
+{
+    Datagram datagram;
+    Writer prefix{datagram.prefix};
+    wire::write_varint(prefix, static_cast<std::uint64_t>(id) / 4);
+    wire::write_varint(prefix, 0);
+    datagram.prefix_size = prefix.size();
+    if (datagram.prefix_size + payload.size() + datagram_overhead + packet_overhead >
+        limits().mtu) {
+        const bool sent = http3_->send_capsule(id, payload);
+        datagrams_dropped_ += sent ? 0 : 1;
+        return sent;
+    }
+    if (datagram_bytes_ + payload.size() > most_datagram_bytes) {
+        ++datagrams_dropped_;
+        return false;
+    }
+    datagram.payload.assign(payload.begin(), payload.end());
+    datagram_bytes_ += payload.size();
+    datagrams_.push_back(std::move(datagram));
+    return true;
+}
+
+} // namespace narrowlink::quic
