@@ -74,6 +74,15 @@ std::string to_string(const SocketAddress& address)
                        to_string(address.ip), address.port);
 }
 
+std::optional<SocketAddress> SocketAddress::parse(std::string_view text)
+{
+    const auto host_port = HostPort::parse(text);
+    const auto ip = host_port ? IpAddress::parse(host_port->host) : std::nullopt;
+    if (!ip)
+        return std::nullopt;
+    return SocketAddress{*ip, host_port->port};
+}
+
 std::optional<IpPrefix> IpPrefix::parse(std::string_view text)
 {
     const std::size_t slash = text.find('/');

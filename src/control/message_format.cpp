@@ -147,6 +147,66 @@ json::object to_object(const Refused& m)
     return object;
 }
 
+template <class Address>
+json::array addresses(const std::vector<Address>& values)
+{
+    json::array array;
+    array.reserve(values.size());
+    for (const Address& value : values)
+        array.emplace_back(text(to_string(value)));
+    return array;
+}
+
+void add_channel(json::object& object, const nat::ProbeCredentials& channel)
+{
+    object["probe_id"] = text(to_hex(channel.id));
+    object["probe_key"] = text(to_base64url(channel.key));
+}
+
+json::object to_object(const Observe& m)
+{
+    json::object object = typed("observe");
+    add_channel(object, m.channel);
+    json::array ports;
+    for (const std::uint16_t port : m.ports)
+        ports.emplace_back(port);
+    object["ports"] = std::move(ports);
+    if (!m.addresses.empty())
+        object["addresses"] = addresses(m.addresses);
+    return object;
+}
+
+json::object to_object(const Candidates& m)
+{
+    json::object object = typed("candidates");
+    object["addresses"] = addresses(m.addresses);
+    return object;
+}
+
+json::object to_object(const Meet& m)
+{
+    json::object object = typed("meet");
+    object["pair"] = text(to_string(m.pair));
+    return object;
+}
+
+json::object to_object(const Punch& m)
+{
+    json::object object = pair_message("punch", m);
+    add_channel(object, m.channel);
+    object["attempt"] = m.attempt;
+    object["fire_in_ms"] = m.fire_in_ms;
+    json::array candidates;
+    for (const nat::Candidate& candidate : m.candidates) {
+        json::object one;
+        one["address"] = text(to_string(candidate.address));
+        one["kind"] = text(nat::to_string(candidate.kind));
+        candidates.emplace_back(std::move(one));
+    }
+    object["candidates"] = std::move(candidates);
+    return object;
+}
+
 json::object to_object(const Closing& m)
 {
     json::object object = typed("closing");

@@ -18,6 +18,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -113,6 +114,47 @@ public:
     const json::array& array(std::string_view name, std::size_t most)
     {
         return array(require(name), most);
+    }
+
+    template <class Address>
+    std::vector<Address> addresses(std::string_view name, std::size_t most)
+    {
+        std::vector<Address> values;
+        for (const json::value& element : array(name, most))
+            values.push_back(read<Address>(&element));
+        return values;
+    }
+
+    template <class Address>
+    std::vector<Address> optional_addresses(std::string_view name, std::size_t most)
+    {
+        if (!object_->if_contains(name))
+            return {};
+        return addresses<Address>(name, most);
+    }
+
+    std::vector<std::uint16_t> ports(std::string_view name, std::size_t most)
+    {
+        std::vector<std::uint16_t> values;
+        for (const json::value& element : array(name, most)) {
+            const bool is_port = element.is_int64() && element.get_int64() > 0 &&
+                                 element.get_int64() <= std::numeric_limits<std::uint16_t>::max();
+            values.push_back(is_port ? static_cast<std::uint16_t>(element.get_int64()) : 0);
+            ok_ = ok_ && is_port;
+        }
+        return values;
+    }
+
+    nat::ProbeCredentials channel()
+    {
+        nat::ProbeCredentials credentials;
+        const std::string id = text("probe_id", 2 * credentials.id.size());
+        const auto key = from_base64url(text("probe_key", 64));
+        if (!wire::parse_hex(id, credentials.id) || !key || key->size() != credentials.key.size())
+            ok_ = false;
+        else
+            std::ranges::copy(*key, credentials.key.begin());
+        return credentials;
     }
 
     template <class Id>
@@ -278,6 +320,39 @@ Refused parse_refused(Members& in)
     return m;
 }
 
+Observe parse_observe(Members& in)
+{
+    Observe m;
+    m.channel = in.channel();
+    m.ports = in.ports("ports", max_probe_ports);
+    m.addresses = in.optional_addresses<IpAddress>("addresses", max_candidates);
+    return m;
+}
+
+Punch parse_punch(Members& in)
+{
+    Punch m;
+    m.pair = in.id<wire::PairId>("pair");
+    m.client_key = in.optional_pin("client_key");
+    m.channel = in.channel();
+    m.attempt = in.u32("attempt");
+    m.fire_in_ms = in.u32("fire_in_ms");
+    for (const json::value& element : in.array("candidates", max_candidates)) {
+        if (!element.is_object()) {
+            in.fail();
+            break;
+        }
+        Members members{element.get_object()};
+        const auto address = SocketAddress::parse(members.text("address", max_name_size));
+        const auto kind = nat::parse_candidate_kind(members.text("kind", max_name_size));
+        if (!members.ok() || !address)
+            in.fail();
+        else if (kind) // a later version may know more kinds
+            m.candidates.push_back({*address, *kind});
+    }
+    return m;
+}
+
 Closing parse_closing(Members& in)
 {
     Closing m;
@@ -323,6 +398,14 @@ Message parse_members(const std::string& type, Members& in)
         return parse_pair_message<Release>(in);
     if (type == "released")
         return parse_pair_message<Released>(in);
+    if (type == "observe")
+        return parse_observe(in);
+    if (type == "candidates")
+        return Candidates{in.addresses<SocketAddress>("addresses", max_candidates)};
+    if (type == "meet")
+        return Meet{in.id<wire::PairId>("pair")};
+    if (type == "punch")
+        return parse_punch(in);
     if (type == "closing")
         return parse_closing(in);
     return Unknown{type};

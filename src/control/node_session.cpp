@@ -119,6 +119,8 @@ void NodeSession::handle_established(Instant now, Message message)
             [&](Introduction& m) { report_to(Role::agent, std::move(m)); },
             [&](Interrupted& m) { report_pair(m); },
             [&](Released& m) { report_pair(m); },
+            [&](Observe& m) { events_.push_back(std::move(m)); },
+            [&](Punch& m) { report_pair(std::move(m)); },
             [&](Closing& m) { end(m.reason, std::move(m.message)); },
             [](const Unknown&) {},
             [&](const auto&) {
@@ -187,6 +189,18 @@ void NodeSession::release(Instant, wire::PairId pair, std::optional<crypto::Pin>
 {
     if (is_established())
         send(Release{.pair = pair, .client_key = client_key});
+}
+
+void NodeSession::tell_candidates(Instant, std::vector<SocketAddress> addresses)
+{
+    if (is_established())
+        send(Candidates{std::move(addresses)});
+}
+
+void NodeSession::meet(Instant, wire::PairId pair)
+{
+    if (is_established())
+        send(Meet{pair});
 }
 
 void NodeSession::ping_if_due(Instant now)

@@ -432,6 +432,10 @@ void Registry::bring_up(const PairKey& key, Pair& pair, SessionId agent_id)
                                .agent = agent.node.name,
                                .key = agent.node.key,
                                .instance = agent.node.instance});
+    actions_.push_back(PairUp{.client_key = key.client_key,
+                              .id = key.id,
+                              .client = up.client,
+                              .agent = up.agent});
 }
 
 void Registry::take_down(Pair& pair)
@@ -447,6 +451,7 @@ void Registry::release(PairKey key, std::optional<SessionId> teller)
 {
     Pair& pair = pairs_.at(key);
     take_down(pair);
+    actions_.push_back(PairDown{.client_key = key.client_key, .id = key.id});
     const auto agent = find_agent(key.user, pair.agent);
     if (agent && agent != teller)
         send(*agent, Released{.pair = key.id, .client_key = key.client_key});

@@ -52,6 +52,8 @@ public:
     void act(const control::Registry::Route&);
     void act(const control::Registry::Unroute&);
     void act(const control::Registry::Close&);
+    void act(const control::Registry::PairUp&) {} // there is no UDP here
+    void act(const control::Registry::PairDown&) {}
     void add(const std::shared_ptr<Session>&, control::Registry::Node, std::vector<access::Policy>);
     std::shared_ptr<Session> find(control::SessionId);
 

@@ -45,6 +45,9 @@ struct SocketAddress {
     IpAddress ip;
     std::uint16_t port = 0;
 
+    /// As to_string() writes it. Empty for anything else, and for port 0.
+    static std::optional<SocketAddress> parse(std::string_view text);
+
     auto operator<=>(const SocketAddress&) const = default;
 };
 

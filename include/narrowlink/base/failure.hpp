@@ -21,6 +21,7 @@ enum class ExitCode {
     address_in_use = 11,     ///< a local address cannot be listened on
     connection_lost = 12,    ///< an open stream broke
     target_unreachable = 13, ///< no route
+    no_direct_path = 14,     ///< --direct was asked for
 };
 
 /// What ends a program before it has done its work: one sentence for people, a code for scripts.

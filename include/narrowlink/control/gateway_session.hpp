@@ -40,7 +40,8 @@ public:
         Hello hello;
     };
 
-    /// A message for the Registry: List, Introduce or Release, as the role allows.
+    /// A message for the Registry (List, Introduce, Release) or the Rendezvous (Candidates, Meet), as the
+    /// role allows.
     struct MessageReceived {
         Message message;
     };

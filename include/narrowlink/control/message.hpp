@@ -4,6 +4,8 @@
 #include "narrowlink/access/token.hpp"
 #include "narrowlink/base/result.hpp"
 #include "narrowlink/crypto/identity.hpp"
+#include "narrowlink/nat/candidate.hpp"
+#include "narrowlink/nat/probe_channel.hpp"
 #include "narrowlink/wire/pair.hpp"
 
 #include <cstdint>
@@ -23,6 +25,12 @@ inline constexpr std::size_t max_sentence_size = 512; ///< of `message` members
 inline constexpr std::size_t max_features = 32;
 inline constexpr std::size_t max_policies = access::max_policies;
 inline constexpr std::size_t max_agents_per_message = 50;
+inline constexpr std::size_t max_candidates = 32;
+inline constexpr std::size_t max_probe_ports = 8;
+
+/// The feature of nodes and gateways that look for direct paths; only with it come the messages from
+/// Observe on.
+inline constexpr std::string_view direct_feature = "direct";
 
 /// Versions of this protocol that this code speaks.
 inline constexpr std::uint32_t oldest_version = 1;
@@ -181,6 +189,41 @@ struct Released {
     bool operator==(const Released&) const = default;
 };
 
+/// gateway → node, behind the welcome: probe these ports over UDP.
+struct Observe {
+    nat::ProbeCredentials channel;
+    std::vector<std::uint16_t> ports;  ///< the gateway's main one first
+    std::vector<IpAddress> addresses;  ///< of the gateway; empty: those of the control session's host
+
+    bool operator==(const Observe&) const = default;
+};
+
+/// node → gateway: its own addresses, with the port of its socket.
+struct Candidates {
+    std::vector<SocketAddress> addresses;
+
+    bool operator==(const Candidates&) const = default;
+};
+
+/// client → gateway: try again to find a direct path for this pair.
+struct Meet {
+    wire::PairId pair;
+
+    bool operator==(const Meet&) const = default;
+};
+
+/// gateway → both nodes of a pair: send probes to each other now. Names the pair as Interrupted does.
+struct Punch {
+    wire::PairId pair;
+    std::optional<crypto::Pin> client_key;
+    nat::ProbeCredentials channel; ///< of this attempt
+    std::uint32_t attempt = 0;
+    std::uint32_t fire_in_ms = 0; ///< from now, so that the probes of both sides cross
+    std::vector<nat::Candidate> candidates;
+
+    bool operator==(const Punch&) const = default;
+};
+
 enum class ClosingReason {
     replaced,       ///< a newer session of the same agent took its place
     revoked,        ///< the node's token was revoked
@@ -216,7 +259,8 @@ struct Unknown {
 
 using Message =
     std::variant<Hello, Welcome, Ping, Pong, List, Agents, Introduce, Introduced, Introduction,
-                 Refused, Interrupted, Release, Released, Closing, Unknown>;
+                 Refused, Interrupted, Release, Released, Observe, Candidates, Meet, Punch, Closing,
+                 Unknown>;
 
 /// A name that messages can carry: 1 to max_name_size bytes of UTF-8 without control characters.
 bool is_valid_name(std::string_view name);

@@ -55,7 +55,7 @@ public:
     };
 
     using Event = std::variant<Established, AgentList, Introduced, Introduction, Refused,
-                               Interrupted, Released, RttMeasured, Closed>;
+                               Interrupted, Released, Observe, Punch, RttMeasured, Closed>;
 
     NodeSession(Config config, Role role, Hello hello, Instant now);
 
@@ -71,6 +71,10 @@ public:
     /// An agent names the client's key as well.
     void release(Instant now, wire::PairId pair,
                  std::optional<crypto::Pin> client_key = std::nullopt);
+
+    /// With the feature `direct` only.
+    void tell_candidates(Instant now, std::vector<SocketAddress> addresses);
+    void meet(Instant now, wire::PairId pair);
 
     [[nodiscard]] std::optional<std::string> poll_transmit();
     [[nodiscard]] std::optional<Event> poll_event();

@@ -83,7 +83,20 @@ public:
         std::string message;
     };
 
-    using Action = std::variant<Send, Route, Unroute, Close>;
+    /// The pair is up: both ends have been told.
+    struct PairUp {
+        crypto::Pin client_key;
+        wire::PairId id;
+        SessionId client, agent;
+    };
+
+    /// The pair was released.
+    struct PairDown {
+        crypto::Pin client_key;
+        wire::PairId id;
+    };
+
+    using Action = std::variant<Send, Route, Unroute, Close, PairUp, PairDown>;
 
     struct Counts {
         std::size_t agents = 0;

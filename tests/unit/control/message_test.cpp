@@ -25,6 +25,12 @@ access::Policy some_policy()
                       {.agent = {}, .target = "*.example.com", .port = {}, .protocol = {}}}};
 }
 
+nat::ProbeCredentials channel_of(std::uint64_t seed)
+{
+    SeededRandom random{seed};
+    return {.id = random.array<8>(), .key = random.array<32>()};
+}
+
 std::vector<Message> one_of_each()
 {
     Hello hello = hello_of(3);
@@ -66,6 +72,20 @@ std::vector<Message> one_of_each()
         Interrupted{.pair = pair_of(8), .client_key = {}},
         Release{.pair = pair_of(8), .client_key = pin_of(9)},
         Released{.pair = pair_of(8), .client_key = pin_of(9)},
+        Observe{.channel = channel_of(10),
+                .ports = {443, 65535},
+                .addresses = {*IpAddress::parse("192.0.2.1"), *IpAddress::parse("2001:db8::1")}},
+        Candidates{.addresses = {*SocketAddress::parse("10.0.0.2:40000"),
+                                 *SocketAddress::parse("[2001:db8::2]:40000")}},
+        Meet{.pair = pair_of(8)},
+        Punch{.pair = pair_of(8),
+              .client_key = pin_of(9),
+              .channel = channel_of(11),
+              .attempt = 3,
+              .fire_in_ms = 70,
+              .candidates = {{*SocketAddress::parse("198.51.100.7:1"), nat::CandidateKind::observed},
+                             {*SocketAddress::parse("[2001:db8::2]:5"),
+                              nat::CandidateKind::host_v6}}},
         Closing{.reason = ClosingReason::replaced, .message = "by another"},
         Unknown{.type = "weather"},
     };

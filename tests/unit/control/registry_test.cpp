@@ -226,6 +226,7 @@ TEST(Registry, RoutesBeforeItTellsAnyoneAndTellsTheAgentFirst)
     EXPECT_TRUE(std::holds_alternative<Registry::Route>(*registry.poll_action()));
     EXPECT_EQ(std::get<Registry::Send>(*registry.poll_action()).to, a1);
     EXPECT_EQ(std::get<Registry::Send>(*registry.poll_action()).to, c1);
+    EXPECT_TRUE(std::holds_alternative<Registry::PairUp>(*registry.poll_action()));
     EXPECT_FALSE(registry.poll_action());
 }
 

@@ -1,0 +1,105 @@
+#pragma once
+
+#include "narrowlink/base/random.hpp"
+#include "narrowlink/base/time.hpp"
+#include "narrowlink/control/message.hpp"
+#include "narrowlink/nat/probe_channel.hpp"
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace narrowlink::control {
+
+using wire::SessionId;
+
+/// The gateway's part in finding direct paths: it sees from where each node's probes come, and
+/// tells both ends of a pair to send probes to each other at the same time.
+///
+/// The only addresses that nodes are told to send to are those where an authentic probe of the peer
+/// came from, and, behind the same NAT, those the peer says it has there: a node may not turn another
+/// one against strangers.
+///
+/// Contract: after each call drain poll_message(), in order, then wait until deadline(). Calls for a
+/// session that is not known do nothing.
+class Rendezvous {
+public:
+    struct Config {
+        std::vector<std::uint16_t> ports; ///< probed by nodes; the main one first
+        std::vector<IpAddress> addresses; ///< as in Observe
+        Duration longest_wait = std::chrono::seconds{1}; ///< of a new pair, for its nodes' first probes
+        Duration shortest_interval = std::chrono::seconds{2}; ///< between two attempts of a pair
+    };
+
+    struct Send {
+        SessionId to;
+        Message message;
+    };
+
+    /// The name of a pair, as its two ends are told it.
+    struct PairName {
+        crypto::Pin client_key;
+        wire::PairId id;
+
+        auto operator<=>(const PairName&) const = default;
+    };
+
+    Rendezvous(Config config, Random& random);
+
+    /// A node that has the feature `direct`.
+    void add_session(Instant now, SessionId, Role);
+    void remove_session(SessionId);
+
+    /// Both ends are connected, through these sessions; removed with either of them.
+    void add_pair(Instant now, PairName, SessionId client, SessionId agent);
+    void remove_pair(const PairName&);
+
+    /// Candidates and Meet; other messages do nothing.
+    void handle(Instant now, SessionId, const Message&);
+
+    void handle_rtt(SessionId, Duration rtt);
+
+    /// A datagram that came to `ports[port]`. What is returned goes back to `from` from that port;
+    /// nothing does for what is not authentic.
+    std::optional<nat::ProbePacket> handle_datagram(Instant now, std::size_t port,
+                                                    const SocketAddress& from, Bytes datagram);
+
+    void handle_timeout(Instant now);
+
+    std::optional<Send> poll_message();
+    [[nodiscard]] Instant deadline() const;
+
+private:
+    struct Node {
+        Role role;
+        nat::ProbeChannel channel;
+        Duration rtt{};
+        std::optional<SocketAddress> observed_v4, observed_v6; ///< at the main port
+        std::vector<SocketAddress> own; ///< what it says of itself
+    };
+
+    struct Pair {
+        SessionId client, agent;
+        std::uint32_t attempts = 0;
+        Instant due = never;       ///< of the next attempt
+        Instant give_up = never;   ///< of the wait for probes
+        Instant last{};
+    };
+
+    Node* find(SessionId);
+    static bool is_observed(const Node&);
+    void attempt(Instant now, const PairName&, Pair&);
+    static std::vector<nat::Candidate> candidates_for(const Node& node, const Node& peer);
+
+    Config config_;
+    Random* random_;
+    std::map<SessionId, Node> nodes_;
+    std::map<wire::ProbeId, SessionId> channels_;
+    std::map<PairName, Pair> pairs_;
+    std::deque<Send> messages_;
+};
+
+} // namespace narrowlink::control

@@ -1,0 +1,205 @@
+#include "narrowlink/control/rendezvous.hpp"
+
+#include "samples.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace narrowlink::control {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr SessionId client_id{1}, agent_id{2}, other_id{3};
+const SocketAddress client_seen = *SocketAddress::parse("198.51.100.1:1000");
+const SocketAddress agent_seen = *SocketAddress::parse("203.0.113.2:2000");
+
+class RendezvousTest : public testing::Test {
+protected:
+    RendezvousTest()
+    {
+        rendezvous.add_session(now, client_id, Role::client);
+        rendezvous.add_session(now, agent_id, Role::agent);
+        rendezvous.add_session(now, other_id, Role::client);
+        drain();
+    }
+
+    void drain()
+    {
+        while (auto sent = rendezvous.poll_message()) {
+            if (const auto* observe = std::get_if<Observe>(&sent->message))
+                channels.emplace(sent->to, nat::ProbeChannel{observe->channel,
+                                                             sent->to == agent_id
+                                                                 ? wire::ProbeSender::agent
+                                                                 : wire::ProbeSender::client});
+            else if (const auto* punch = std::get_if<Punch>(&sent->message))
+                punches.emplace_back(sent->to, *punch);
+        }
+    }
+
+    std::optional<wire::Probe> probe(SessionId from, SocketAddress at, std::size_t port = 0)
+    {
+        nat::ProbeChannel& channel = channels.at(from);
+        const auto packet = channel.seal({.kind = wire::ProbeKind::survey, .token = 9, .seen = {}}, random);
+        const auto answer = rendezvous.handle_datagram(now, port, at, packet);
+        drain();
+        if (!answer)
+            return std::nullopt;
+        return channel.open(*answer);
+    }
+
+    void pass(Duration time)
+    {
+        const Instant end = now + time;
+        while (rendezvous.deadline() <= end) {
+            now = std::max(now, rendezvous.deadline());
+            rendezvous.handle_timeout(now);
+            drain();
+        }
+        now = end;
+    }
+
+    std::vector<nat::Candidate> candidates_of(SessionId session) const
+    {
+        for (const auto& [to, punch] : punches)
+            if (to == session)
+                return punch.candidates;
+        return {};
+    }
+
+    SeededRandom random{1};
+    Instant now = start;
+    Rendezvous rendezvous{{.ports = {443, 8444}, .addresses = {}}, random};
+    std::map<SessionId, nat::ProbeChannel> channels;
+    std::vector<std::pair<SessionId, Punch>> punches;
+};
+
+} // namespace
+
+TEST_F(RendezvousTest, TellsANodeFromWhereItIsSeen)
+{
+    const auto answer = probe(client_id, client_seen, 1);
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->kind, wire::ProbeKind::observed);
+    EXPECT_EQ(answer->seen, client_seen);
+    EXPECT_EQ(answer->socket, 1);
+    EXPECT_EQ(answer->token, 9U);
+}
+
+TEST_F(RendezvousTest, IsSilentToStrangersReplaysAndForgeries)
+{
+    auto packet = channels.at(client_id).seal({.seen = {}}, random);
+    EXPECT_TRUE(rendezvous.handle_datagram(now, 0, client_seen, packet));
+    EXPECT_FALSE(rendezvous.handle_datagram(now, 0, agent_seen, packet)) << "replayed";
+    packet = channels.at(client_id).seal({.seen = {}}, random);
+    packet[50] ^= std::byte{1};
+    EXPECT_FALSE(rendezvous.handle_datagram(now, 0, client_seen, packet)) << "forged";
+    random.fill(packet);
+    EXPECT_FALSE(rendezvous.handle_datagram(now, 0, client_seen, packet)) << "a stranger's";
+    EXPECT_FALSE(rendezvous.handle_datagram(now, 0, client_seen, {}));
+    rendezvous.remove_session(client_id);
+    EXPECT_FALSE(probe(client_id, client_seen)) << "a session that has ended";
+}
+
+TEST_F(RendezvousTest, SendsBothEndsToEachOtherOnceTheyAreSeen)
+{
+    rendezvous.handle_rtt(client_id, milliseconds{20});
+    rendezvous.handle_rtt(agent_id, milliseconds{100});
+    rendezvous.add_pair(now, {pin_of(1), pair_of(1)}, client_id, agent_id);
+    EXPECT_TRUE(probe(client_id, client_seen));
+    EXPECT_TRUE(punches.empty()) << "the agent is not seen yet";
+    EXPECT_TRUE(probe(agent_id, agent_seen));
+    ASSERT_EQ(punches.size(), 2U);
+    const auto& [first, for_client] = punches[0];
+    const auto& [second, for_agent] = punches[1];
+    EXPECT_EQ(first, client_id);
+    EXPECT_EQ(second, agent_id);
+    EXPECT_EQ(for_client.channel, for_agent.channel);
+    EXPECT_EQ(for_client.client_key, std::nullopt);
+    EXPECT_EQ(for_agent.client_key, pin_of(1));
+    EXPECT_EQ(for_client.candidates,
+              (std::vector<nat::Candidate>{{agent_seen, nat::CandidateKind::observed}}));
+    EXPECT_EQ(for_agent.candidates,
+              (std::vector<nat::Candidate>{{client_seen, nat::CandidateKind::observed}}));
+    EXPECT_EQ(for_client.fire_in_ms, for_agent.fire_in_ms + 40) << "so that they fire together";
+}
+
+TEST_F(RendezvousTest, DoesNotWaitForeverForANodeThatCannotBeSeen)
+{
+    rendezvous.add_pair(now, {pin_of(1), pair_of(1)}, client_id, agent_id);
+    EXPECT_TRUE(probe(client_id, client_seen));
+    pass(seconds{2});
+    ASSERT_EQ(punches.size(), 2U);
+    EXPECT_TRUE(candidates_of(client_id).empty());
+    EXPECT_FALSE(candidates_of(agent_id).empty());
+}
+
+TEST_F(RendezvousTest, PassesOnOwnAddressesOnlyBehindTheSameNat)
+{
+    const SocketAddress own = *SocketAddress::parse("192.168.1.7:2000");
+    rendezvous.handle(now, agent_id, Candidates{{own}});
+    for (const bool same : {false, true}) {
+        punches.clear();
+        const SocketAddress at = same ? SocketAddress{client_seen.ip, 2000} : agent_seen;
+        EXPECT_TRUE(probe(client_id, client_seen));
+        EXPECT_TRUE(probe(agent_id, at));
+        rendezvous.add_pair(now, {pin_of(same ? 1 : 2), pair_of(1)}, client_id, agent_id);
+        drain();
+        const auto candidates = candidates_of(client_id);
+        EXPECT_EQ(std::ranges::count(candidates, own, &nat::Candidate::address), same ? 1 : 0)
+            << "else a node could have others send to whom it likes";
+    }
+}
+
+TEST_F(RendezvousTest, TriesAgainWhenAskedButNotTooOften)
+{
+    EXPECT_TRUE(probe(client_id, client_seen));
+    EXPECT_TRUE(probe(agent_id, agent_seen));
+    rendezvous.add_pair(now, {pin_of(1), pair_of(1)}, client_id, agent_id);
+    drain();
+    for (int i = 0; i < 100; ++i) {
+        rendezvous.handle(now, client_id, Meet{pair_of(1)});
+        pass(milliseconds{100});
+    }
+    EXPECT_GE(punches.size(), 2U * 4);
+    EXPECT_LE(punches.size(), 2U * 6);
+    EXPECT_NE(punches[0].second.channel, punches[2].second.channel) << "each attempt has its key";
+    punches.clear();
+    rendezvous.handle(now, other_id, Meet{pair_of(1)});
+    pass(seconds{10});
+    EXPECT_TRUE(punches.empty()) << "it is not its pair";
+}
+
+TEST_F(RendezvousTest, TellsBothEndsWhenAnEndsAddressHasChanged)
+{
+    EXPECT_TRUE(probe(client_id, client_seen));
+    EXPECT_TRUE(probe(agent_id, agent_seen));
+    rendezvous.add_pair(now, {pin_of(1), pair_of(1)}, client_id, agent_id);
+    drain();
+    pass(seconds{10});
+    punches.clear();
+    EXPECT_TRUE(probe(agent_id, agent_seen));
+    EXPECT_TRUE(punches.empty()) << "nothing has changed";
+    const SocketAddress moved = *SocketAddress::parse("203.0.113.2:2001");
+    EXPECT_TRUE(probe(agent_id, moved));
+    ASSERT_EQ(punches.size(), 2U);
+    EXPECT_EQ(candidates_of(client_id)[0].address, moved);
+}
+
+TEST_F(RendezvousTest, ForgetsPairsAndSessions)
+{
+    EXPECT_TRUE(probe(client_id, client_seen));
+    rendezvous.add_pair(now, {pin_of(1), pair_of(1)}, client_id, agent_id);
+    rendezvous.remove_session(agent_id);
+    pass(seconds{10});
+    rendezvous.handle(now, client_id, Meet{pair_of(1)});
+    pass(seconds{10});
+    EXPECT_TRUE(punches.empty());
+    EXPECT_EQ(rendezvous.deadline(), never);
+    rendezvous.add_pair(now, {pin_of(1), pair_of(1)}, client_id, SessionId{77});
+    EXPECT_EQ(rendezvous.deadline(), never) << "an agent without the feature";
+}
+
+} // namespace narrowlink::control
