@@ -11,6 +11,7 @@
 
 #include "served_pair.hpp"
 
+#include "narrowlink/drive/direct_node.hpp"
 #include "narrowlink/io/clock.hpp"
 #include "narrowlink/io/event.hpp"
 #include "narrowlink/io/log.hpp"
@@ -21,7 +22,7 @@
 
 namespace narrowlink::agent {
 
-class Agent::Impl final : public drive::RelayNode::Owner {
+class Agent::Impl final : public drive::RelayNode::Owner, public drive::DirectNode::Owner {
 public:
     Impl(net::any_io_executor executor, Settings settings, Random& random,
          std::function<void(bool)> on_session)
@@ -30,6 +31,7 @@ public:
         , random_{&random}
         , on_session_{std::move(on_session)}
         , node_{executor, settings_.node, *this, random}
+        , direct_{executor, control::Role::agent, *this, random}
         , closed_pairs_{executor}
         , scope_{executor, [](const std::exception_ptr&) {}}
     {
@@ -51,6 +53,9 @@ private:
     void handle_session_lost(const std::string& sentence, Duration wait) override;
     void handle_session_event(const control::NodeSession::Event&) override;
 
+    void handle_meeting_due(drive::PairDriver&) override {} // the client asks
+
+
     void introduce(const control::Introduction&);
     ServedPair* find(const wire::PairId&, const std::optional<crypto::Pin>& client);
     net::awaitable<void> run_node();
@@ -64,6 +69,7 @@ private:
     std::string name_;
     std::map<PairKey, std::unique_ptr<ServedPair>> pairs_;
     drive::RelayNode node_;
+    drive::DirectNode direct_;
     io::Event closed_pairs_;
     io::TaskScope scope_;
 };
@@ -92,6 +98,7 @@ net::awaitable<void> Agent::Impl::run()
 net::awaitable<void> Agent::Impl::run_node()
 {
     scope_.spawn(reap_loop());
+    scope_.spawn(direct_.run());
     std::exception_ptr failure;
     try {
         auto running = node_.run();
@@ -130,6 +137,15 @@ void Agent::Impl::handle_session_event(const control::NodeSession::Event& event)
     } else if (const auto* released = std::get_if<control::Released>(&event)) {
         if (ServedPair* pair = find(released->pair, released->client_key))
             pair->close();
+    } else if (const auto* observe = std::get_if<control::Observe>(&event)) {
+        if (const auto gateway = node_.gateway_address()) {
+            direct_.observe(*observe, *gateway);
+            node_.session()->tell_candidates(io::now(), direct_.own_addresses());
+            node_.wake();
+        }
+    } else if (const auto* punch = std::get_if<control::Punch>(&event)) {
+        if (ServedPair* pair = find(punch->pair, punch->client_key))
+            direct_.punch(*punch, pair->driver());
     }
 }
 
@@ -148,7 +164,11 @@ void Agent::Impl::introduce(const control::Introduction& introduction)
         it = pairs_
                  .emplace(key, std::make_unique<ServedPair>(
                                    executor_, settings_, name_, introduction, *random_,
-                                   [this] { node_.wake(); }, [this] { closed_pairs_.set(); }))
+                                   [this] {
+                                       node_.wake();
+                                       direct_.wake();
+                                   },
+                                   [this] { closed_pairs_.set(); }))
                  .first;
     }
     it->second->update(introduction);
@@ -181,6 +201,7 @@ net::awaitable<void> Agent::Impl::reap(bool all)
         }
         const PairKey key = it->first;
         node_.detach(it->second->driver());
+        direct_.forget(it->second->driver());
         if (auto* session = node_.session(); session != nullptr && !all) {
             session->release(io::now(), key.id, key.client);
             node_.wake();

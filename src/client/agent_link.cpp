@@ -48,6 +48,7 @@ void Connection::handle_path_changed(std::optional<path::CarrierKind> carrier)
 {
     io::log_event(LogLevel::info, "path_changed", "agent", agent_, "path",
                   carrier ? path::to_string(*carrier) : "none");
+    changed_->tell();
 }
 
 void Connection::handle_closed(const quic::Closed& closed)
@@ -59,11 +60,12 @@ void Connection::handle_closed(const quic::Closed& closed)
 }
 
 AgentLink::AgentLink(net::any_io_executor executor, std::string agent, const Settings& settings,
-                     drive::RelayNode& node, Random& random)
+                     drive::RelayNode& node, drive::DirectNode& direct, Random& random)
     : executor_{executor}
     , agent_{std::move(agent)}
     , settings_{&settings}
     , node_{&node}
+    , direct_{&direct}
     , random_{&random}
     , changed_{executor}
     , pair_id_{random.array<16>()}
@@ -87,6 +89,7 @@ void AgentLink::retire()
 {
     if (connection_) {
         node_->detach(connection_->driver());
+        direct_->forget(connection_->driver());
         retired_.push_back(std::move(connection_));
     }
     connection_.reset();
@@ -135,9 +138,16 @@ void AgentLink::handle_introduced(const control::Introduced& introduced)
         if (!pair)
             throw Failure{ExitCode::unexpected, pair.error().message()};
         connection_ = std::make_shared<Connection>(
-            executor_, std::move(*pair), agent_, [node = node_] { node->wake(); }, changed_);
+            executor_, std::move(*pair), agent_,
+            [node = node_, direct = direct_] {
+                node->wake();
+                direct->wake();
+            },
+            changed_);
     }
-    node_->attach(introduced.handle, connection_->driver());
+    // With --direct the relay carries the handshake and nothing else.
+    if (settings_->route != Route::direct || !connection_->is_usable())
+        node_->attach(introduced.handle, connection_->driver());
 }
 
 void AgentLink::handle_refused(const control::Refused& refused)
@@ -170,6 +180,21 @@ void AgentLink::handle_released(const wire::PairId& pair)
     changed_.tell();
 }
 
+void AgentLink::handle_punch(const control::Punch& punch)
+{
+    if (punch.pair == pair_id_ && connection_)
+        direct_->punch(punch, connection_->driver());
+}
+
+void AgentLink::meet(drive::PairDriver& driver)
+{
+    control::NodeSession* session = node_->session();
+    if (session == nullptr || !connection_ || &connection_->driver() != &driver)
+        return;
+    session->meet(io::now(), pair_id_);
+    node_->wake();
+}
+
 void AgentLink::close()
 {
     if (!connection_)
@@ -188,6 +213,19 @@ net::awaitable<void> AgentLink::join()
         auto joining = connection->join();
         co_await std::move(joining);
     }
+}
+
+/// May streams be opened? With --direct only on a direct path, and from then on there is no other.
+bool AgentLink::is_usable()
+{
+    if (!connection_ || !connection_->is_usable())
+        return false;
+    if (settings_->route != Route::direct)
+        return true;
+    if (!connection_->is_direct())
+        return false;
+    node_->detach(connection_->driver());
+    return true;
 }
 
 net::awaitable<void> AgentLink::usable(Instant deadline)
@@ -213,7 +251,7 @@ net::awaitable<void> AgentLink::usable(Instant deadline)
                               : fmt::format("the gateway refused agent \"{}\": {}", agent_,
                                             refused.message)};
         }
-        if (connection_ && connection_->is_usable())
+        if (is_usable())
             co_return;
         if (!connection_)
             introduce();
@@ -231,12 +269,16 @@ net::awaitable<void> AgentLink::usable(Instant deadline)
     }
 }
 
-Failure AgentLink::timed_out() const
+Failure AgentLink::timed_out()
 {
     const control::NodeSession* session = std::as_const(*node_).session();
     if (session == nullptr || !session->is_established())
         return {ExitCode::gateway_unavailable,
                 last_trouble_.empty() ? "the gateway does not answer" : last_trouble_};
+    if (connection_ && connection_->is_usable())
+        return {ExitCode::no_direct_path,
+                fmt::format("there is no direct path to agent \"{}\": {}", agent_,
+                            direct_->obstacle(connection_->driver()))};
     return {ExitCode::agent_unknown,
             fmt::format("agent \"{}\" does not answer, although the gateway knows it", agent_)};
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "narrowlink/client/client.hpp"
+#include "narrowlink/drive/direct_node.hpp"
 #include "narrowlink/drive/notice.hpp"
 #include "narrowlink/drive/pair_driver.hpp"
 #include "narrowlink/drive/relay_node.hpp"
@@ -23,6 +24,11 @@ public:
     drive::PairDriver& driver() { return driver_; }
 
     [[nodiscard]] bool is_usable() { return driver_.connection().is_connected(); }
+
+    [[nodiscard]] bool is_direct()
+    {
+        return driver_.pair().current() == path::CarrierKind::direct_udp;
+    }
 
     [[nodiscard]] bool is_over() const { return driver_.is_closed(); }
 
@@ -59,7 +65,7 @@ struct LinkStream {
 class AgentLink {
 public:
     AgentLink(net::any_io_executor executor, std::string agent, const Settings& settings,
-              drive::RelayNode& node, Random& random);
+              drive::RelayNode& node, drive::DirectNode& direct, Random& random);
     ~AgentLink();
     AgentLink(const AgentLink&) = delete;
     AgentLink& operator=(const AgentLink&) = delete;
@@ -78,6 +84,10 @@ public:
     void handle_refused(const control::Refused&);
     void handle_interrupted(const wire::PairId&);
     void handle_released(const wire::PairId&);
+    void handle_punch(const control::Punch&);
+
+    /// Asks the gateway for another attempt to find a direct path.
+    void meet(drive::PairDriver&);
 
     /// Closes the pair; the node needs a moment to send that.
     void close();
@@ -87,12 +97,14 @@ private:
     void introduce();
     void retire();
     net::awaitable<void> usable(Instant deadline);
-    [[nodiscard]] Failure timed_out() const;
+    [[nodiscard]] bool is_usable();
+    [[nodiscard]] Failure timed_out();
 
     net::any_io_executor executor_;
     std::string agent_;
     const Settings* settings_;
     drive::RelayNode* node_;
+    drive::DirectNode* direct_;
     Random* random_;
     drive::Notice changed_;
     wire::PairId pair_id_;

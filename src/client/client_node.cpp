@@ -28,6 +28,7 @@ ClientNode::ClientNode(net::any_io_executor executor, Settings settings, Random&
     , settings_{std::move(settings)}
     , random_{&random}
     , node_{executor, settings_.node, *this, random}
+    , direct_{executor, control::Role::client, *this, random}
     , changed_{executor}
     , session_ended_{executor}
 {
@@ -35,7 +36,7 @@ ClientNode::ClientNode(net::any_io_executor executor, Settings settings, Random&
 
 AgentLink& ClientNode::link_to(const std::string& agent)
 {
-    return link_.emplace(executor_, agent, settings_, node_, *random_);
+    return link_.emplace(executor_, agent, settings_, node_, direct_, *random_);
 }
 
 net::awaitable<void> ClientNode::run(net::awaitable<void> command)
@@ -46,6 +47,9 @@ net::awaitable<void> ClientNode::run(net::awaitable<void> command)
                               session_ended_.set();
                           }};
     session.spawn(run_node());
+    io::TaskScope direct{executor_, [](const std::exception_ptr&) {}};
+    if (link_ && settings_.route != Route::relay)
+        direct.spawn(direct_.run());
     std::exception_ptr failure;
     try {
         auto work = run_command(std::move(command));
@@ -64,6 +68,8 @@ net::awaitable<void> ClientNode::run(net::awaitable<void> command)
     }
     auto ending = session.join();
     co_await std::move(ending);
+    auto ending_direct = direct.join();
+    co_await std::move(ending_direct);
     if (link_) {
         auto joining = link_->join();
         co_await std::move(joining);
@@ -135,7 +141,15 @@ void ClientNode::handle_session_event(const control::NodeSession::Event& event)
     }
     if (!link_)
         return;
-    if (const auto* introduced = std::get_if<control::Introduced>(&event))
+    if (const auto* observe = std::get_if<control::Observe>(&event)) {
+        if (const auto gateway = node_.gateway_address()) {
+            direct_.observe(*observe, *gateway);
+            node_.session()->tell_candidates(io::now(), direct_.own_addresses());
+            node_.wake();
+        }
+    } else if (const auto* punch = std::get_if<control::Punch>(&event))
+        link_->handle_punch(*punch);
+    else if (const auto* introduced = std::get_if<control::Introduced>(&event))
         link_->handle_introduced(*introduced);
     else if (const auto* refused = std::get_if<control::Refused>(&event))
         link_->handle_refused(*refused);
@@ -143,6 +157,12 @@ void ClientNode::handle_session_event(const control::NodeSession::Event& event)
         link_->handle_interrupted(interrupted->pair);
     else if (const auto* released = std::get_if<control::Released>(&event))
         link_->handle_released(released->pair);
+}
+
+void ClientNode::handle_meeting_due(drive::PairDriver& driver)
+{
+    if (link_)
+        link_->meet(driver);
 }
 
 net::awaitable<control::NodeSession::Established> ClientNode::established(Instant deadline)

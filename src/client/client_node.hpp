@@ -10,7 +10,7 @@
 namespace narrowlink::client {
 
 /// The client's session with its gateway and, where a command needs one, its link to an agent.
-class ClientNode final : drive::RelayNode::Owner {
+class ClientNode final : drive::RelayNode::Owner, drive::DirectNode::Owner {
 public:
     ClientNode(net::any_io_executor executor, Settings settings, Random& random);
 
@@ -30,6 +30,7 @@ private:
     void handle_session(const control::NodeSession::Established&) override;
     void handle_session_lost(const std::string& sentence, Duration wait) override;
     void handle_session_event(const control::NodeSession::Event&) override;
+    void handle_meeting_due(drive::PairDriver&) override;
 
     net::awaitable<void> run_node();
     net::awaitable<void> run_command(net::awaitable<void> command);
@@ -39,6 +40,7 @@ private:
     Settings settings_;
     Random* random_;
     drive::RelayNode node_;
+    drive::DirectNode direct_;
     drive::Notice changed_;
     io::Event session_ended_;
     std::exception_ptr session_failure_;

@@ -61,8 +61,27 @@ Forward parse_forward(const std::string& text, bool udp)
     return forward;
 }
 
+struct RouteFlags {
+    bool direct = false, relay = false;
+
+    void add_to(CLI::App& command)
+    {
+        auto* only_direct =
+            command.add_flag("-d,--direct", direct, "Only over a direct path; fails without one");
+        command.add_flag("-r,--relay", relay, "Only through the gateway")->excludes(only_direct);
+    }
+
+    [[nodiscard]] Route route() const
+    {
+        if (direct)
+            return Route::direct;
+        return relay ? Route::relay : Route::automatic;
+    }
+};
+
 struct ForwardArguments {
     std::string agent;
+    RouteFlags route;
     std::vector<std::string> locals, targets;
     bool udp = false;
 };
@@ -71,7 +90,7 @@ ForwardCommand make_forward(const ForwardArguments& arguments)
 {
     if (arguments.locals.size() > arguments.targets.size())
         throw usage("there are more -l than targets: each -l belongs to the target at its place");
-    ForwardCommand command{arguments.agent, {}};
+    ForwardCommand command{arguments.agent, arguments.route.route(), {}};
     for (std::size_t i = 0; i < arguments.targets.size(); ++i) {
         Forward forward = parse_forward(arguments.targets[i], arguments.udp);
         if (i < arguments.locals.size())
@@ -79,6 +98,15 @@ ForwardCommand make_forward(const ForwardArguments& arguments)
         command.forwards.push_back(std::move(forward));
     }
     return command;
+}
+
+Route route_of(const Command& command)
+{
+    if (const auto* connect = std::get_if<ConnectCommand>(&command))
+        return connect->route;
+    if (const auto* forward = std::get_if<ForwardCommand>(&command))
+        return forward->route;
+    return Route::relay; // nothing goes to an agent
 }
 
 } // namespace
@@ -107,9 +135,11 @@ std::variant<CommandLine, ExitCode> parse_command_line(int argc, const char* con
 
     ConnectCommand connect;
     std::string target;
+    RouteFlags connect_route;
     auto* connect_command = app.add_subcommand(
         "connect", "Join stdin and stdout with a target, e.g. as ssh's ProxyCommand");
     connect_command->alias("c");
+    connect_route.add_to(*connect_command);
     connect_command->add_option("-n,--name", connect.agent, "The agent")->required();
     connect_command->add_flag("-u,--udp", connect.udp, "UDP: each read of stdin is one datagram");
     connect_command->add_option("TARGET", target, "HOST:PORT as the agent sees it")->required();
@@ -118,6 +148,7 @@ std::variant<CommandLine, ExitCode> parse_command_line(int argc, const char* con
     auto* forward_command =
         app.add_subcommand("forward", "Listen here and forward to targets on the agent's side");
     forward_command->alias("f");
+    forward.route.add_to(*forward_command);
     forward_command->add_option("-n,--name", forward.agent, "The agent")->required();
     forward_command->add_flag("-u,--udp", forward.udp, "UDP");
     forward_command
@@ -139,6 +170,7 @@ std::variant<CommandLine, ExitCode> parse_command_line(int argc, const char* con
         line.command = list;
     else if (*connect_command) {
         connect.target = parse_target(target);
+        connect.route = connect_route.route();
         line.command = connect;
     } else
         line.command = make_forward(forward);
@@ -163,7 +195,12 @@ Settings make_settings(const CommandLine& line, const config::ClientConfig& conf
     Settings settings;
     settings.node.gateway = std::move(membership.gateway);
     settings.node.role = control::Role::client;
-    settings.node.hello = {.key = identity.pin,
+    settings.route = route_of(line.command);
+    std::vector<std::string> features;
+    if (settings.route != Route::relay)
+        features.emplace_back(control::direct_feature);
+    settings.node.hello = {.features = std::move(features),
+                           .key = identity.pin,
                            .instance = {random.array<16>()},
                            .software = program::software(),
                            .policies = std::move(membership.policies)};

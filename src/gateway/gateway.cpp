@@ -11,6 +11,7 @@
 
 #include "authority.hpp"
 #include "hub.hpp"
+#include "observer.hpp"
 #include "session.hpp"
 #include "site.hpp"
 #include "worker.hpp"
@@ -78,12 +79,16 @@ io::WebResponse unauthorized(const ErrorCode& error)
 
 class Gateway::Impl final : public io::WebApplication {
 public:
-    explicit Impl(Settings settings)
-        : session_config_{settings.session, settings.queue}
+    Impl(Settings settings, Random& random)
+        : workers_{make_workers(settings.threads)}
+        , observer_{workers_.front()->context.get_executor(),
+                    {settings.probes.listen, settings.probes.ports}}
+        , session_config_{session_config(settings, observer_)}
         , authority_{std::move(settings.secret), std::move(settings.tokens_file)}
         , site_{settings.site}
-        , workers_{make_workers(settings.threads)}
-        , hub_{workers_.front()->context.get_executor(), settings.registry, authority_}
+        , hub_{workers_.front()->context.get_executor(), settings.registry,
+               {.ports = observer_.ports(), .addresses = settings.probes.addresses}, authority_,
+               random}
         , server_{std::move(settings.web), *this, executors_of(workers_)}
     {
     }
@@ -103,14 +108,25 @@ public:
 private:
     net::awaitable<void> serve_until_signal();
 
+    static Session::Config session_config(const Settings&, const Observer&);
+
+    std::vector<std::unique_ptr<Worker>> workers_;
+    Observer observer_;
     Session::Config session_config_;
     Authority authority_;
     Site site_;
-    std::vector<std::unique_ptr<Worker>> workers_;
     Hub hub_;
     io::WebServer server_;
     std::atomic<std::uint64_t> last_session_ = 0;
 };
+
+Session::Config Gateway::Impl::session_config(const Settings& settings, const Observer& observer)
+{
+    Session::Config config{settings.session, settings.queue};
+    if (observer.is_active())
+        config.control.features.emplace_back(control::direct_feature);
+    return config;
+}
 
 std::variant<io::WebApplication::Accept, io::WebResponse>
 Gateway::Impl::authorize(const io::WebRequest& request)
@@ -145,6 +161,7 @@ net::awaitable<void> Gateway::Impl::serve_until_signal()
     auto executor = co_await net::this_coro::executor;
     io::TaskScope scope{executor, [](const std::exception_ptr&) {}};
     scope.spawn(hub_.run());
+    observer_.start(scope, hub_);
     io::Signals signals{executor};
     for (;;) {
         auto next = signals.next();
@@ -184,7 +201,10 @@ void Gateway::Impl::run(const std::function<void()>& on_ready)
             worker->thread.join();
 }
 
-Gateway::Gateway(Settings settings) : impl_{std::make_unique<Impl>(std::move(settings))} {}
+Gateway::Gateway(Settings settings, Random& random)
+    : impl_{std::make_unique<Impl>(std::move(settings), random)}
+{
+}
 
 Gateway::Gateway(Gateway&&) noexcept = default;
 

@@ -18,20 +18,21 @@ constexpr Duration revocation_interval = std::chrono::milliseconds{250};
 } // namespace
 
 Hub::Hub(net::any_io_executor executor, const control::Registry::Config& config,
-         Authority& authority)
+         const control::Rendezvous::Config& rendezvous, Authority& authority, Random& random)
     : executor_{executor}
     , registry_{config}
+    , rendezvous_{rendezvous, random}
     , authority_{&authority}
     , timer_changed_{executor}
 {
 }
 
 void Hub::post_hello(std::shared_ptr<Session> session, control::Role role,
-                     control::Registry::Node node, ClientPolicies policies)
+                     control::Registry::Node node, ClientPolicies policies, bool direct)
 {
     net::post(executor_, [this, session = std::move(session), role, node = std::move(node),
-                          policies = std::move(policies)]() mutable {
-        add(std::move(session), role, std::move(node), std::move(policies));
+                          policies = std::move(policies), direct]() mutable {
+        add(std::move(session), role, std::move(node), std::move(policies), direct);
     });
 }
 
@@ -39,6 +40,7 @@ void Hub::post_message(control::SessionId session, control::Message message)
 {
     net::post(executor_, [this, session, message = std::move(message)] {
         registry_.handle(io::now(), session, message);
+        rendezvous_.handle(io::now(), session, message);
         drain();
     });
 }
@@ -46,14 +48,28 @@ void Hub::post_message(control::SessionId session, control::Message message)
 void Hub::post_end(control::SessionId session)
 {
     net::post(executor_, [this, session] {
+        rendezvous_.remove_session(session);
         registry_.remove(io::now(), session);
         drain();
         sessions_.erase(session);
     });
 }
 
+void Hub::post_rtt(control::SessionId session, Duration rtt)
+{
+    net::post(executor_, [this, session, rtt] { rendezvous_.handle_rtt(session, rtt); });
+}
+
+std::optional<nat::ProbePacket> Hub::handle_datagram(std::size_t port, const SocketAddress& from,
+                                                     Bytes datagram)
+{
+    auto answer = rendezvous_.handle_datagram(io::now(), port, from, datagram);
+    drain();
+    return answer;
+}
+
 void Hub::add(std::shared_ptr<Session> session, control::Role role, control::Registry::Node node,
-              ClientPolicies policies)
+              ClientPolicies policies, bool direct)
 {
     const auto tell = [&session](auto task) { net::post(session->executor(), std::move(task)); };
     if (stopping_) {
@@ -81,6 +97,8 @@ void Hub::add(std::shared_ptr<Session> session, control::Role role, control::Reg
                   software);
     sessions_.emplace(session->id(), Known{session, std::move(policies.token_ids)});
     tell([session] { session->accept(); });
+    if (direct)
+        rendezvous_.add_session(io::now(), session->id(), role);
     drain();
 }
 
@@ -94,14 +112,31 @@ void Hub::drain()
 {
     while (const auto action = registry_.poll_action())
         std::visit([this](const auto& a) { act(a); }, *action);
+    while (auto message = rendezvous_.poll_message())
+        send(message->to, std::move(message->message));
     timer_changed_.set();
 }
 
 void Hub::act(const control::Registry::Send& send)
 {
-    if (auto session = find(send.to))
+    this->send(send.to, send.message);
+}
+
+void Hub::act(const control::Registry::PairUp& pair)
+{
+    rendezvous_.add_pair(io::now(), {pair.client_key, pair.id}, pair.client, pair.agent);
+}
+
+void Hub::act(const control::Registry::PairDown& pair)
+{
+    rendezvous_.remove_pair({pair.client_key, pair.id});
+}
+
+void Hub::send(control::SessionId to, control::Message message)
+{
+    if (auto session = find(to))
         net::post(session->executor(),
-                  [session, message = send.message] { session->send(message); });
+                  [session, message = std::move(message)] { session->send(message); });
 }
 
 void Hub::act(const control::Registry::Route& route)
@@ -163,10 +198,11 @@ net::awaitable<void> Hub::run()
 net::awaitable<void> Hub::timer_loop()
 {
     for (;;) {
-        auto waiting = timer_changed_.wait_until(registry_.deadline());
+        auto waiting = timer_changed_.wait_until(std::min(registry_.deadline(), rendezvous_.deadline()));
         if (co_await std::move(waiting))
             continue;
         registry_.handle_timeout(io::now());
+        rendezvous_.handle_timeout(io::now());
         drain();
     }
 }

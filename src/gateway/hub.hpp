@@ -4,6 +4,7 @@
 #include "session.hpp"
 
 #include "narrowlink/control/registry.hpp"
+#include "narrowlink/control/rendezvous.hpp"
 #include "narrowlink/io/event.hpp"
 
 #include <map>
@@ -17,14 +18,20 @@ namespace narrowlink::gateway {
 /// it by posting; it reaches them by posting what the Registry decides.
 class Hub {
 public:
+    /// `random` must outlive the hub.
     Hub(net::any_io_executor executor, const control::Registry::Config& config,
-        Authority& authority);
+        const control::Rendezvous::Config& rendezvous, Authority& authority, Random& random);
 
     // From any thread.
     void post_hello(std::shared_ptr<Session> session, control::Role role,
-                    control::Registry::Node node, ClientPolicies policies);
+                    control::Registry::Node node, ClientPolicies policies, bool direct);
     void post_message(control::SessionId session, control::Message message);
     void post_end(control::SessionId session);
+    void post_rtt(control::SessionId session, Duration rtt);
+
+    /// As control::Rendezvous; on the hub's thread.
+    std::optional<nat::ProbePacket> handle_datagram(std::size_t port, const SocketAddress& from,
+                                                    Bytes datagram);
 
     /// Timers and the watch over revocations, on the hub's thread.
     net::awaitable<void> run();
@@ -39,12 +46,15 @@ private:
     };
 
     void add(std::shared_ptr<Session> session, control::Role role, control::Registry::Node node,
-             ClientPolicies policies);
+             ClientPolicies policies, bool direct);
     void drain();
     void act(const control::Registry::Send&);
     void act(const control::Registry::Route&);
     void act(const control::Registry::Unroute&);
     void act(const control::Registry::Close&);
+    void act(const control::Registry::PairUp&);
+    void act(const control::Registry::PairDown&);
+    void send(control::SessionId to, control::Message message);
     void revoke(const std::vector<std::string>& tokens);
     std::shared_ptr<Session> find(control::SessionId);
     net::awaitable<void> timer_loop();
@@ -52,6 +62,7 @@ private:
 
     net::any_io_executor executor_;
     control::Registry registry_;
+    control::Rendezvous rendezvous_;
     Authority* authority_;
     std::map<control::SessionId, Known> sessions_;
     io::Event timer_changed_;

@@ -10,6 +10,7 @@
 #include "narrowlink/io/notify.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <thread>
 #include <utility>
@@ -33,6 +34,26 @@ void listen_instead(std::vector<config::Service>& services, const SocketAddress&
     services.insert(services.begin(), self_signed_service(address));
 }
 
+/// UDP next to TCP: on the addresses of the HTTPS listeners, on the port of the first.
+ProbeService probe_service(const std::vector<io::WebListener>& listeners)
+{
+    constexpr std::array<std::uint16_t, 3> further_ports{8'444, 8'445, 8'446};
+    const IpAddress any_v6 = *IpAddress::parse("::");
+    ProbeService service;
+    for (const io::WebListener& listener : listeners) {
+        if (!listener.certificate || listener.address.port == 0)
+            continue; // behind a proxy, which does not pass on UDP
+        if (service.ports.empty())
+            service.ports.push_back(listener.address.port);
+        service.listen.push_back(listener.address.ip);
+        if (listener.address.ip == any_v6)
+            service.listen.push_back(*IpAddress::parse("0.0.0.0"));
+    }
+    if (!service.ports.empty())
+        service.ports.insert(service.ports.end(), further_ports.begin(), further_ports.end());
+    return service;
+}
+
 Settings make_settings(const config::GatewayConfig& config, State& state,
                        const std::string& public_host)
 {
@@ -50,6 +71,7 @@ Settings make_settings(const config::GatewayConfig& config, State& state,
     settings.threads = config.threads != 0
                            ? config.threads
                            : std::max<std::size_t>(std::thread::hardware_concurrency(), 1);
+    settings.probes = probe_service(settings.web.listeners);
     settings.secret = state.secret();
     settings.tokens_file = state.tokens_file();
     if (config.site)
@@ -89,7 +111,7 @@ void run(const RunCommand& command, config::GatewayConfig config, State& state, 
         config.services = {self_signed_service(default_address())};
     std::optional<Gateway> gateway;
     try {
-        gateway.emplace(make_settings(config, state, public_host));
+        gateway.emplace(make_settings(config, state, public_host), random);
     } catch (const io::ListenError& error) {
         throw Failure{ExitCode::address_in_use, error.what()};
     }

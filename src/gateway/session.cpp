@@ -44,6 +44,8 @@ Session::Session(const Config& config, control::SessionId id, Worker& worker, io
     , hub_{&hub}
     , since_{io::now()}
     , control_{config.control, admission_.role, since_}
+    , offers_direct_{std::ranges::find(config.control.features, control::direct_feature) !=
+                     config.control.features.end()}
     , queue_{config.queue}
     , egress_{worker.context.get_executor()}
     , liveness_{worker.context.get_executor()}
@@ -214,6 +216,8 @@ void Session::drain_control()
             handle_hello(hello->hello);
         else if (auto* message = std::get_if<control::GatewaySession::MessageReceived>(&*event))
             hub_->post_message(id_, std::move(message->message));
+        else if (auto* rtt = std::get_if<control::GatewaySession::RttMeasured>(&*event))
+            hub_->post_rtt(id_, rtt->rtt);
         else if (auto* closed = std::get_if<control::GatewaySession::Closed>(&*event))
             closed_ = *closed;
     }
@@ -244,7 +248,10 @@ void Session::handle_hello(const control::Hello& hello)
         .instance = hello.instance,
         .software = hello.software,
         .address = to_string(remote_)};
-    hub_->post_hello(shared_from_this(), admission_.role, std::move(node), *policies);
+    const bool direct = std::ranges::find(hello.features, control::direct_feature) !=
+                            hello.features.end() &&
+                        offers_direct_;
+    hub_->post_hello(shared_from_this(), admission_.role, std::move(node), *policies, direct);
 }
 
 void Session::accept()

@@ -76,6 +76,7 @@ private:
     Instant since_;
     Instant expires_at_ = never;
     control::GatewaySession control_;
+    bool offers_direct_; ///< has this gateway a probe service?
     relay::EgressQueue queue_;
     relay::Table table_;
     std::unordered_map<control::SessionId, std::shared_ptr<Session>> peers_;

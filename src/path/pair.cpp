@@ -122,6 +122,18 @@ void Pair::remove_carrier(Instant now, CarrierId id)
     decide(now);
 }
 
+void Pair::handle_carrier_restored(Instant now, CarrierId id)
+{
+    const auto known = carriers_.find(id);
+    if (known == carriers_.end())
+        return;
+    known->second.usable_from = now;
+    known->second.deaths = 0;
+    if (current_ == id && outstanding_since_ != never)
+        connection_.handle_path_restored(now);
+    decide(now);
+}
+
 void Pair::decide(Instant now)
 {
     latest_ = std::max(latest_, now);
@@ -397,6 +409,11 @@ std::optional<CarrierKind> Pair::current() const
     if (!current_)
         return std::nullopt;
     return carriers_.at(*current_).carrier.kind;
+}
+
+bool Pair::is_silent(Instant now) const
+{
+    return now >= unanswered_at(shortest_silence);
 }
 
 std::size_t Pair::mtu() const

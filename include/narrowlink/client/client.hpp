@@ -10,10 +10,18 @@
 
 namespace narrowlink::client {
 
+/// Which paths a command may use.
+enum class Route {
+    automatic, ///< the relay at once, a direct path as soon as there is one
+    direct,    ///< a direct path, or none
+    relay,
+};
+
 struct Settings {
     drive::RelayNode::Config node;
     std::shared_ptr<const quic::Credentials> credentials;
     path::Pair::Config pair;
+    Route route = Route::automatic;
     Duration connect_timeout = std::chrono::seconds{20}; ///< from a command to an open stream
     Duration udp_idle_timeout = std::chrono::minutes{2};
 };

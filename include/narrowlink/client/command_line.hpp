@@ -21,12 +21,14 @@ struct ListCommand {
 
 struct ConnectCommand {
     std::string agent;
+    Route route = Route::automatic;
     HostPort target;
     bool udp = false;
 };
 
 struct ForwardCommand {
     std::string agent;
+    Route route = Route::automatic;
     std::vector<Forward> forwards;
 };
 

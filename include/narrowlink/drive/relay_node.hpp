@@ -71,6 +71,14 @@ public:
 
     void wake() { egress_.set(); }
 
+    /// Where the gateway is, while there is a session.
+    [[nodiscard]] std::optional<IpAddress> gateway_address() const
+    {
+        if (!socket_)
+            return std::nullopt;
+        return socket_->remote_address().ip;
+    }
+
     [[nodiscard]] std::optional<Duration> gateway_rtt() const { return gateway_rtt_; }
 
     /// The relay carrier of `driver` is up under this handle.

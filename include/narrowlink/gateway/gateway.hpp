@@ -6,6 +6,7 @@
 #include "narrowlink/io/web_server.hpp"
 #include "narrowlink/relay/queue.hpp"
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -14,12 +15,20 @@
 
 namespace narrowlink::gateway {
 
+/// Where the probe service listens, and what nodes are told of it.
+struct ProbeService {
+    std::vector<IpAddress> listen;    ///< empty: no probe service
+    std::vector<std::uint16_t> ports; ///< the main one first
+    std::vector<IpAddress> addresses; ///< as nodes reach it; empty: as they reach the web server
+};
+
 struct Settings {
     io::WebServerOptions web;
     std::size_t threads = 1;
     access::Secret secret;
     std::filesystem::path tokens_file; ///< the registry of issued tokens, watched for revocations
     std::optional<std::filesystem::path> site; ///< files for strangers; without it a small page
+    ProbeService probes;
     control::Registry::Config registry;
     control::GatewaySession::Config session;
     relay::EgressQueue::Config queue;
@@ -29,8 +38,8 @@ struct Settings {
 /// introductions and the relay.
 class Gateway {
 public:
-    /// Opens the listeners. Throws io::ListenError, Failure.
-    explicit Gateway(Settings settings);
+    /// Opens the listeners. `random` must outlive it. Throws io::ListenError, Failure.
+    Gateway(Settings settings, Random& random);
     Gateway(Gateway&&) noexcept;
     ~Gateway();
     Gateway(const Gateway&) = delete;

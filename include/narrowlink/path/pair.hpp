@@ -48,6 +48,9 @@ public:
     void add_carrier(Instant now, CarrierId, Carrier);
     void remove_carrier(Instant now, CarrierId);
 
+    /// Whoever drives the carrier knows that it works, whatever it did before.
+    void handle_carrier_restored(Instant now, CarrierId);
+
     void handle_packets(Instant now, CarrierId, Bytes train, std::size_t segment_size);
     void handle_timeout(Instant now);
 
@@ -67,6 +70,9 @@ public:
 
     /// The carrier in use.
     [[nodiscard]] std::optional<CarrierKind> current() const;
+
+    /// Something waits to be acknowledged for longer than a carrier that works would take (client).
+    [[nodiscard]] bool is_silent(Instant now) const;
 
     /// The largest QUIC packet of the carrier in use, for datagrams.
     [[nodiscard]] std::size_t mtu() const;

@@ -27,6 +27,7 @@ class Exit:
     address_in_use = 11
     connection_lost = 12
     target_unreachable = 13
+    no_direct_path = 14
 
 
 JOIN_STRING = re.compile(r"nl1\.[A-Za-z0-9_.-]+")
@@ -136,6 +137,7 @@ class Client:
         self.join = join
         self.name = name
         self.namespace = namespace or lab.client
+        self.join = join
         self.folder, self.environment = lab.home(f"client-{name}")
         self.environment.update(environment or {})
         self._options = ["--join", join] if join else []
@@ -162,8 +164,8 @@ class Client:
         return self.start("connect", "-n", agent, *arguments, target, stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE)
 
-    def forward(self, agent, target, udp=False, port=None):
-        return Forward(self, agent, target, udp, port)
+    def forward(self, agent, target, *arguments, udp=False, port=None):
+        return Forward(self, agent, target, udp, port, arguments)
 
     def list(self):
         done = self.run("list", "--json")
@@ -182,12 +184,12 @@ class Client:
 class Forward:
     """A running `forward`; `address` is where applications connect to."""
 
-    def __init__(self, client, agent, target, udp, port):
+    def __init__(self, client, agent, target, udp, port, arguments=()):
         kind = socket.SOCK_DGRAM if udp else socket.SOCK_STREAM
         self.namespace = client.namespace
         self.port = port or self.namespace.free_port(kind)
         self.address = ("127.0.0.1", self.port)
-        self.process = client.start("forward", "-n", agent, *(["-u"] if udp else []),
+        self.process = client.start("forward", "-n", agent, *(["-u"] if udp else []), *arguments,
                                     "-l", f"127.0.0.1:{self.port}", target)
         self.process.until(lambda: self.namespace.listens(self.port, kind), 5,
                            f"it listens on port {self.port}")

@@ -1,0 +1,118 @@
+#pragma once
+
+#include "narrowlink/control/message.hpp"
+#include "narrowlink/drive/pair_driver.hpp"
+#include "narrowlink/io/event.hpp"
+#include "narrowlink/io/udp_socket.hpp"
+#include "narrowlink/nat/probe_channel.hpp"
+#include "narrowlink/nat/puncher.hpp"
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace narrowlink::drive {
+
+/// A node's UDP side: one socket per address family, on which the gateway's probe service sees the
+/// node, holes are punched, and the direct carriers of all pairs run.
+///
+/// Single-threaded.
+class DirectNode {
+public:
+    /// What the owner is told; called from within run().
+    class Owner {
+    public:
+        virtual ~Owner() = default;
+        /// This client has lost its direct path to the peer, or has not found one: ask the gateway for
+        /// another attempt.
+        virtual void handle_meeting_due(PairDriver&) = 0;
+    };
+
+    /// `random` must outlive it.
+    DirectNode(net::any_io_executor executor, control::Role role, Owner& owner, Random& random);
+    DirectNode(const DirectNode&) = delete;
+    DirectNode& operator=(const DirectNode&) = delete;
+
+    /// Until cancelled. Does nothing where no UDP socket can be had.
+    net::awaitable<void> run();
+
+    /// Begins to probe the gateway, which is at `gateway` unless the message says otherwise.
+    void observe(const control::Observe&, const IpAddress& gateway);
+
+    /// The addresses of this host, with the ports of our sockets.
+    [[nodiscard]] std::vector<SocketAddress> own_addresses() const;
+
+    /// Looks for a direct path for this pair; what it finds becomes a carrier.
+    void punch(const control::Punch&, PairDriver&);
+
+    /// Why there is no direct path for this pair, as the end of a sentence.
+    [[nodiscard]] std::string obstacle(PairDriver&) const;
+
+    /// The driver goes away.
+    void forget(PairDriver&);
+
+    /// A pair may have something to send, or its carrier has changed.
+    void wake() { egress_.set(); }
+
+private:
+    struct Socket {
+        io::UdpSocket udp;
+        SocketAddress local;
+    };
+
+    /// A direct carrier.
+    struct Way {
+        PairDriver* driver;
+        path::CarrierId carrier;
+    };
+
+    struct Peer {
+        nat::ProbeChannel channel;
+        nat::Puncher puncher;
+        std::deque<SocketAddress> ways; ///< the oldest first
+        Instant meet_at = never;        ///< client: when to ask for another attempt
+        std::size_t meetings = 0;       ///< since the last direct path
+        bool has_candidates = false;    ///< did the gateway see the peer?
+    };
+
+    struct Gateway {
+        nat::ProbeChannel channel;
+        std::vector<SocketAddress> probed; ///< every port of every address; the main ones first
+        std::size_t addresses = 0;
+        std::size_t rounds = 0; ///< of probes to all of them
+        bool answered = false;
+        Instant due{};
+    };
+
+    Socket* socket_for(const SocketAddress& remote);
+    net::awaitable<void> ingress_loop(Socket&);
+    net::awaitable<void> egress_loop();
+    void handle_train(const io::UdpSocket::Arrival&);
+    bool handle_probe(const SocketAddress& from, Bytes datagram);
+    void handle_packets(const SocketAddress& from, Bytes train, std::size_t segment_size);
+    void open_way(PairDriver&, Peer&, const nat::Puncher::Opened&);
+    void close_way(PairDriver&, const SocketAddress& remote);
+    void send_probe(nat::ProbeChannel&, const wire::Probe&, const SocketAddress& to,
+                    std::uint8_t ttl = 0);
+    void probe_gateway(Instant now);
+    void drive_peers(Instant now);
+    void arrange_meeting(Instant now, PairDriver&, Peer&);
+    [[nodiscard]] Instant deadline() const;
+    net::awaitable<bool> send_one_round();
+
+    control::Role role_;
+    Owner* owner_;
+    Random* random_;
+    io::Event egress_;
+    std::vector<std::unique_ptr<Socket>> sockets_;
+    std::optional<Gateway> gateway_;
+    std::map<PairDriver*, Peer> peers_;
+    std::map<wire::ProbeId, PairDriver*> channels_;
+    std::map<SocketAddress, Way> ways_;
+    SocketAddress last_served_;
+    std::vector<std::byte> block_;
+};
+
+} // namespace narrowlink::drive

@@ -1,0 +1,108 @@
+"""Direct paths between every kind of NAT that the gateway's view of a node is enough for."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
+
+from lab import (Agent, Capture, Client, Exit, Gateway, Pattern, Scenario, TcpServer, echo, main,  # noqa: E402
+                 read_exactly)
+from nat_lab import NatLab  # noqa: E402
+
+# Agent's side, client's side.
+CELLS = [
+    ("public", "public"),
+    ("port_restricted", "public"),
+    ("public", "port_restricted"),
+    ("port_restricted", "port_restricted"),
+    ("address_restricted", "endpoint_independent_random"),
+    ("full_cone", "symmetric_random"),
+    ("symmetric_random", "address_restricted"),
+    ("symmetric_sequential", "full_cone"),
+    ("port_restricted_reject", "public_firewall"),
+    ("port_restricted_open_input", "port_restricted"),
+    ("endpoint_independent_random", "port_restricted_open_input"),
+    ("port_restricted_open_input", "port_restricted_open_input"),
+]
+
+
+class Direct(Scenario):
+    laboratory = NatLab
+
+    @classmethod
+    def prepare(cls):
+        cls.gateway = Gateway(cls.lab).start()
+
+    def pair(self, home_kind, away_kind):
+        """An agent and a client, each at a site of its own; and what passes between the two."""
+        home, away = self.lab.site(home_kind), self.lab.site(away_kind)
+        name = f"{home_kind}-{away_kind}"[:60]
+        agent = Agent(self.lab, self.gateway.token("agent", name), name, namespace=home.host(0)).start()
+        client = Client(self.lab, self.gateway.token("client", name), name, namespace=away.host(0))
+        client.until_agent(name)
+        return agent, client, self.lab.core.count_udp(home, away)
+
+    def exchange(self, sock, size):
+        pattern = Pattern(size)
+        for offset in range(0, size, 50_000):
+            part = pattern.part(offset, min(50_000, size - offset))
+            sock.sendall(part)
+            self.assertEqual(read_exactly(sock, len(part)), part)
+
+    def test_a_stream_moves_onto_the_direct_path_in_every_cell(self):
+        for home, away in CELLS:
+            with self.subTest(agent=home, client=away):
+                agent, client, direct = self.pair(home, away)
+                server = TcpServer(self.lab, agent.namespace, echo)
+                forward = client.forward(agent.name, server.target)
+                with forward.connect() as sock:
+                    self.exchange(sock, 1_000)
+                    forward.process.until(lambda: "path=direct-udp" in forward.process.error(), 10,
+                                          "there is a direct path")
+                    relayed = Capture(self.lab, self.lab.core, "gateway", [])
+                    self.exchange(sock, 3_000_000)
+                    relayed.stop()
+                # Whole trains of packets count as one on virtual links.
+                self.assertGreater(direct.packets, 2 * 3_000_000 / 65_536, "the bytes went from site to site")
+                self.assertLess(relayed.bytes, 100_000, "and not through the gateway")
+                forward.stop()
+                agent.process.stop()
+
+    def test_relay_means_that_no_packet_goes_to_the_peer(self):
+        agent, client, direct = self.pair("port_restricted", "full_cone")
+        server = TcpServer(self.lab, agent.namespace, echo)
+        with client.forward(agent.name, server.target, "--relay").connect() as sock:
+            self.exchange(sock, 1_000_000)
+        self.assertEqual(direct.packets, 0)
+
+    def test_direct_means_that_no_user_byte_passes_the_gateway(self):
+        agent, client, direct = self.pair("port_restricted", "endpoint_independent_random")
+        server = TcpServer(self.lab, agent.namespace, echo)
+        relayed = Capture(self.lab, self.lab.core, "gateway", [])
+        with client.forward(agent.name, server.target, "--direct").connect() as sock:
+            self.exchange(sock, 3_000_000)
+        relayed.stop()
+        self.assertGreater(direct.packets, 2 * 3_000_000 / 65_536)
+        self.assertLess(relayed.bytes, 100_000, "introduction, handshake and probes")
+
+    def test_direct_without_a_direct_path_says_why(self):
+        for home, away, why in [("udp_blocked", "full_cone", "UDP is blocked between the agent and the gateway"),
+                                ("full_cone", "udp_blocked", "UDP is blocked between this machine and the gateway")]:
+            with self.subTest(agent=home, client=away):
+                agent, client, direct = self.pair(home, away)
+                configured = Client(self.lab, None, f"{client.name[:40]}-impatient", namespace=client.namespace,
+                                    configuration=f"join: {client.join}\nconnect_timeout: 4s\n")
+                done = configured.run("connect", "--direct", "-n", agent.name, "127.0.0.1:22")
+                self.assertEqual(done.code, Exit.no_direct_path, done)
+                self.assertIn(f'there is no direct path to agent "{agent.name}": {why}', done.err)
+                self.assertEqual(direct.packets, 0)
+                agent.process.stop()
+
+    def test_direct_and_relay_exclude_each_other(self):
+        client = self.gateway.client("undecided", namespace=self.lab.gateway)
+        done = client.run("connect", "--direct", "--relay", "-n", "home", "127.0.0.1:22")
+        self.assertEqual(done.code, Exit.usage, done)
+
+
+if __name__ == "__main__":
+    main()
