@@ -383,6 +383,7 @@ void Connection::Impl::follow_path()
     if (!path || *path == current_path_)
         return;
     current_path_ = *path;
+    next_send_ = {};
     events_.push_back(PathTaken{*path});
 }
 
@@ -541,10 +542,11 @@ Instant Connection::Impl::deadline() const
         return never;
     if (closing_)
         return Instant{}; // at once
+    const Instant paced = pacing_blocked_ ? next_send_ : never;
     const ngtcp2_tstamp expiry = ngtcp2_conn_get_expiry(conn_);
     if (expiry >= static_cast<ngtcp2_tstamp>(std::numeric_limits<Duration::rep>::max()))
-        return never;
-    return Instant{Duration{static_cast<Duration::rep>(expiry)}} - skipped_;
+        return paced;
+    return std::min(paced, Instant{Duration{static_cast<Duration::rep>(expiry)}} - skipped_);
 }
 
 Connection::Statistics Connection::Impl::statistics() const

@@ -70,6 +70,7 @@ private:
     void issue(const ngtcp2_cid&);
     [[nodiscard]] const PathLimits& limits() const;
     [[nodiscard]] std::uint64_t bytes_in_flight() const;
+    void pace(Instant now, std::size_t sent);
     void follow_path();
     ngtcp2_tstamp timestamp(Instant now);
     void set_keep_alive();
@@ -112,6 +113,8 @@ private:
     std::set<ConnectionId> issued_; ///< server: what a packet may be addressed to
     std::vector<std::byte> held_;   ///< a packet that came up while a train for another path was filled
     PathId held_path_{};
+    Instant next_send_{};           ///< by pacing
+    bool pacing_blocked_ = false;   ///< something may wait for that
     std::optional<PathId> target_;  ///< of a migrate() that has not ended
     ConnectionId first_id_{};       ///< server: its first one
     bool closing_ = false; ///< a CONNECTION_CLOSE packet is still to be written

@@ -6,6 +6,9 @@
 // decides for each packet by which path it goes, and while a path is validated its challenges come
 // up between packets of the path in use. Such a packet is held back and is the next train.
 //
+// Pacing. On paths that do not push back a train may go when the one before has had its share of the
+// round trip. Until then only control frames and what was lost go out.
+//
 // Sizes. Every packet is written with the size of the path in use as its room. Those for other
 // paths are challenges and answers to them, never more than 1,200 bytes.
 
@@ -24,6 +27,8 @@ constexpr std::size_t packet_overhead = 1 + 8 + 4 + 16;
 /// Frame type and length.
 constexpr std::size_t datagram_overhead = 5;
 constexpr std::size_t most_segments = 64; // one UDP_SEGMENT call, udp(7)
+/// Who is woken late may send what it could have sent meanwhile.
+constexpr Duration most_catching_up = std::chrono::milliseconds{2};
 
 } // namespace
 
@@ -54,8 +59,11 @@ Connection::Transmit Connection::Impl::poll_transmit(Instant now, MutableBytes b
     Transmit train;
     if (conn_ == nullptr || over_)
         return train;
-    const ngtcp2_tstamp ts = timestamp(now);
     const auto [mtu, paced] = limits();
+    pacing_blocked_ = paced && now < next_send_ && !closing_;
+    if (pacing_blocked_)
+        return poll_control(now, block);
+    const ngtcp2_tstamp ts = timestamp(now);
     const std::size_t quantum =
         paced ? std::max(ngtcp2_conn_get_send_quantum(conn_), mtu) : block.size();
     block = block.first(std::min(block.size(), std::max(quantum, mtu)));
@@ -97,9 +105,25 @@ Connection::Transmit Connection::Impl::poll_transmit(Instant now, MutableBytes b
             *to != current_path_)
             break;
     }
-    if (paced && train.size > 0)
-        ngtcp2_conn_update_pkt_tx_time(conn_, ts);
+    if (paced && !over_)
+        pace(now, train.size);
     return train;
+}
+
+/// When the next train may go (RFC 9002 §7.7). Not ngtcp2's pacing: it would count what was sent
+/// unpaced before a migration, and stand still for it.
+void Connection::Impl::pace(Instant now, std::size_t sent)
+{
+    ngtcp2_conn_info info;
+    ngtcp2_conn_get_conn_info(conn_, &info);
+    const bool has_rtt_sample = info.min_rtt != UINT64_MAX; // on this path
+    if (sent == 0 || !has_rtt_sample || info.cwnd == 0)
+        return;
+    // Five quarters of the window in a round trip.
+    const auto time = static_cast<double>(info.smoothed_rtt) * 0.8 * static_cast<double>(sent) /
+                      static_cast<double>(info.cwnd);
+    next_send_ = std::max(next_send_, now - most_catching_up) +
+                 Duration{static_cast<Duration::rep>(time)};
 }
 
 Connection::Transmit Connection::Impl::poll_control(Instant now, MutableBytes block)

@@ -156,4 +156,50 @@ TEST(Migration, NoByteIsLostWhateverCarriersDo)
     EXPECT_GT(changes, seeds.size() * 3) << "else nothing was tried";
 }
 
+TEST(Migration, ToABetterCarrierHardlyInterruptsAStream)
+{
+    constexpr std::size_t bytes_per_millisecond = 30'000;
+    for (const milliseconds relay_delay : {milliseconds{2}, milliseconds{20}}) {
+        TwoPairs ends;
+        ASSERT_TRUE(ends.connect());
+        const quic::StreamId id = ends.open();
+        ends.delays[TwoPairs::first] = relay_delay;
+        ends.delays[TwoPairs::second] = milliseconds{1};
+        std::size_t sent = 0, received = 0;
+        Instant last = ends.now;
+        Duration longest{};
+        const auto stream_for = [&](Duration time) {
+            for (const Instant end = ends.now + time; ends.now < end;) {
+                for (std::size_t left = bytes_per_millisecond;
+                     left > 0 && ends.agent.pair.connection().send_space(id) > 0;) {
+                    const std::size_t n =
+                        std::min(left, ends.agent.pair.connection().send_block(id).size());
+                    ends.agent.pair.connection().send_committed(id, n);
+                    sent += n;
+                    left -= n;
+                }
+                ends.run_for(milliseconds{1});
+                std::array<Bytes, 64> spans;
+                quic::Connection& sink = ends.client.pair.connection();
+                while (const std::size_t count = sink.received(id, spans)) {
+                    std::size_t taken = 0;
+                    for (const Bytes span : std::span{spans}.first(count))
+                        taken += span.size();
+                    sink.consume(id, taken);
+                    received += taken;
+                    longest = std::max(longest, ends.now - last);
+                    last = ends.now;
+                }
+            }
+        };
+        stream_for(seconds{1});
+        longest = {};
+        ends.add(TwoPairs::second, TwoPairs::direct);
+        stream_for(seconds{3});
+        EXPECT_EQ(ends.client.pair.current(), CarrierKind::direct_udp);
+        EXPECT_LE(longest, milliseconds{100});
+        EXPECT_GE(received, bytes_per_millisecond * 3'500);
+    }
+}
+
 } // namespace narrowlink::path::test
