@@ -20,7 +20,7 @@ class Hostile(Scenario):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         cls.gateway, cls.agent, cls.client = start_all(cls.lab)
         cls.server = TcpServer(cls.lab, cls.lab.agent, echo)
-        cls.forward = cls.client.forward("home", cls.server.target)
+        cls.forward = cls.client.forward("home", cls.server.target, "--relay")
 
     def setUp(self):
         self.gateway_pid = self.gateway.process.pid

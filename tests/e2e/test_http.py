@@ -21,7 +21,7 @@ class Http(Scenario):
                 location /large {{ root {files}; }}
                 location /missing {{ return 404; }}
             }}""", port)
-        cls.forward = cls.client.forward("home", f"127.0.0.1:{port}")
+        cls.forward = cls.client.forward("home", f"127.0.0.1:{port}", "--relay")
         cls.url = f"http://127.0.0.1:{cls.forward.port}"
 
     def curl(self, *arguments, timeout=60):

@@ -35,7 +35,7 @@ class Idle(Scenario):
                 pass
             ended.set()
         server = TcpServer(self.lab, self.lab.agent, wait_for_the_end)
-        forward = self.client.forward("home", server.target)
+        forward = self.client.forward("home", server.target, "--relay")
         with forward.connect() as sock:
             sock.sendall(b"x")
             self.assertTrue(begun.wait(10), "the target has the byte")

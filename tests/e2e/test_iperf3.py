@@ -6,14 +6,18 @@ from lab import Iperf3, Scenario, main, start_all
 
 
 class Iperf(Scenario):
+    route, path = ("--relay",), "path=relay-websocket"
+
     @classmethod
     def prepare(cls):
         cls.gateway, cls.agent, cls.client = start_all(cls.lab)
         cls.server = Iperf3(cls.lab, cls.lab.agent)
         # The data of `iperf3 -u` goes to the UDP port of the same number as its control connection.
         port = cls.lab.client.free_port()
-        cls.tcp = cls.client.forward("home", cls.server.target, port=port)
-        cls.udp = cls.client.forward("home", cls.server.target, udp=True, port=port)
+        cls.tcp = cls.client.forward("home", cls.server.target, *cls.route, port=port)
+        cls.udp = cls.client.forward("home", cls.server.target, *cls.route, udp=True, port=port)
+        for forward in (cls.tcp, cls.udp):
+            forward.process.until(lambda: cls.path in forward.process.error(), 20, f"it is on {cls.path}")
 
     def iperf(self, *arguments):
         done = self.lab.check(["iperf3", "-c", "127.0.0.1", "-p", str(self.tcp.port), "-t", "4", "--json",
@@ -45,6 +49,10 @@ class Iperf(Scenario):
             end = self.iperf("-u", "-b", "50M", "-l", "1200", *direction)
             self.assertGreater(end["sum"]["packets"], 4 * 50e6 / 8 / 1_200 / 2)
             self.assertLess(end["sum"]["lost_percent"], 5)
+
+
+class IperfDirect(Iperf):
+    route, path = ("--direct",), "path=direct-udp"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ RESUMES_WITHIN = 2  # seconds after the network's return; the promise of the REA
 
 
 class Outage(Scenario):
+    route = ("--relay",)
+
     @classmethod
     def prepare(cls):
         cls.gateway, cls.agent, cls.client = start_all(cls.lab)
@@ -17,7 +19,7 @@ class Outage(Scenario):
 
     def stream(self, seed):
         server = TcpServer(self.lab, self.lab.agent, echo)
-        stream = PacedStream(self.client.forward("home", server.target).connect(), seed)
+        stream = PacedStream(self.client.forward("home", server.target, *self.route).connect(), seed)
         stream.until_progress(10, 20 * 4_096)
         self.server = server
         return stream
@@ -71,7 +73,7 @@ class Outage(Scenario):
 
     def test_an_idle_stream_is_still_there_after_an_outage(self):
         server = TcpServer(self.lab, self.lab.agent, echo)
-        sock = self.client.forward("home", server.target).connect()
+        sock = self.client.forward("home", server.target, "--relay").connect()
         sock.sendall(b"before")
         self.assertEqual(sock.recv(6), b"before")
         self.lab.cut_network()
@@ -81,6 +83,14 @@ class Outage(Scenario):
         sock.sendall(b"after")
         self.assertEqual(sock.recv(5), b"after")
         sock.close()
+
+
+class OutageOfEveryPath(Outage):
+    """The same with a direct path beside the relay; the connections of the WebSocket do not matter then."""
+
+    route = ()
+    test_a_stream_survives_resets_of_the_websocket_connections = None
+    test_an_idle_stream_is_still_there_after_an_outage = None
 
 
 if __name__ == "__main__":

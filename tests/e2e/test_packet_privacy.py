@@ -18,15 +18,15 @@ class PacketPrivacy(Scenario):
         payload = MARK * 20_000
 
         server = TcpServer(lab, lab.agent, echo)
-        with client.forward("home", server.target).connect() as sock:
+        with client.forward("home", server.target, "--relay").connect() as sock:
             for _ in range(20):
                 sock.sendall(payload[:60_000])
                 self.assertEqual(read_exactly(sock, 60_000), payload[:60_000])
-        with client.forward("home", UdpEcho(lab, lab.agent).target, udp=True).udp() as sock:
+        with client.forward("home", UdpEcho(lab, lab.agent).target, "--relay", udp=True).udp() as sock:
             for size in (len(MARK), 1_000, 5_000):
                 sock.send(payload[:size])
                 self.assertEqual(sock.recv(65_536), payload[:size])
-        client.connect("home", f"{NAME.decode()}:80").wait(30)
+        client.connect("home", f"{NAME.decode()}:80", "--relay").wait(30)
 
         plain = TcpServer(lab, lab.gateway, echo, GATEWAY)
         with lab.stranger.connect((GATEWAY, plain.port)) as sock:

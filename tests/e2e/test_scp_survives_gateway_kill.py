@@ -27,7 +27,7 @@ class GatewayKill(Scenario):
                 digest.update(block)
                 stream.write(block)
 
-        proxy = shlex.join(self.client.command("connect", "-n", "home")) + " %h:%p"
+        proxy = shlex.join(self.client.command("connect", "--relay", "-n", "home")) + " %h:%p"
         scp = lab.start(["scp", "-q", *self.sshd.options(proxy), source, f"127.0.0.1:{copy}"], "scp",
                         lab.client, environment=self.client.environment)
         for size in KILLS_AT:

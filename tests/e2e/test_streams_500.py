@@ -26,7 +26,7 @@ class Streams(Scenario):
 
     def test_500_streams_carry_their_own_bytes_at_the_same_time(self):
         server = TcpServer(self.lab, self.lab.agent, reverse)
-        forward = self.client.forward("home", server.target)
+        forward = self.client.forward("home", server.target, "--relay")
         all_open = threading.Barrier(STREAMS)
         failures = []
 
