@@ -68,10 +68,11 @@ void ServedPair::handle_connected()
     io::log_event(LogLevel::info, "client_connected", "client", client_);
 }
 
-void ServedPair::handle_path_changed(std::optional<path::CarrierKind> carrier)
+void ServedPair::handle_path_changed(const path::PathChanged& change)
 {
     io::log_event(LogLevel::debug, "path_changed", "client", client_, "path",
-                  carrier ? path::to_string(*carrier) : "none");
+                  change.carrier ? path::to_string(*change.carrier) : "none", "reason",
+                  path::to_string(change.reason));
 }
 
 void ServedPair::handle_closed(const quic::Closed& closed)

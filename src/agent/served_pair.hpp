@@ -34,7 +34,7 @@ public:
 private:
     void handle_request(quic::StreamId, const quic::Request&) override;
     void handle_connected() override;
-    void handle_path_changed(std::optional<path::CarrierKind>) override;
+    void handle_path_changed(const path::PathChanged&) override;
     void handle_closed(const quic::Closed&) override;
 
     net::awaitable<void> serve(quic::StreamId id, quic::Request request);

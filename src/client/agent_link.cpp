@@ -44,11 +44,22 @@ net::awaitable<void> Connection::join()
     co_await std::move(joining);
 }
 
-void Connection::handle_path_changed(std::optional<path::CarrierKind> carrier)
+void Connection::handle_path_changed(const path::PathChanged& change)
 {
-    io::log_event(LogLevel::info, "path_changed", "agent", agent_, "path",
-                  carrier ? path::to_string(*carrier) : "none");
+    const std::string_view path = change.carrier ? path::to_string(*change.carrier) : "none";
+    const std::string_view reason = path::to_string(change.reason);
+    if (change.rtt_before)
+        io::log_event(LogLevel::info, "path_changed", "agent", agent_, "path", path, "reason", reason,
+                      "rtt_before", *change.rtt_before);
+    else
+        io::log_event(LogLevel::info, "path_changed", "agent", agent_, "path", path, "reason", reason);
     changed_->tell();
+}
+
+void Connection::handle_path_measured(const path::PathMeasured& measured)
+{
+    io::log_event(LogLevel::info, "path_measured", "agent", agent_, "path",
+                  path::to_string(measured.carrier), "rtt", measured.rtt);
 }
 
 void Connection::handle_closed(const quic::Closed& closed)

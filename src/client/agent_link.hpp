@@ -44,7 +44,8 @@ private:
 
     void handle_streams_available() override { changed_->tell(); }
 
-    void handle_path_changed(std::optional<path::CarrierKind>) override;
+    void handle_path_changed(const path::PathChanged&) override;
+    void handle_path_measured(const path::PathMeasured&) override;
     void handle_closed(const quic::Closed&) override;
 
     std::string agent_;

@@ -46,7 +46,9 @@ void PairDriver::drain_events()
 void PairDriver::tell(const path::Event& event)
 {
     if (const auto* change = std::get_if<path::PathChanged>(&event))
-        owner_->handle_path_changed(change->carrier);
+        owner_->handle_path_changed(*change);
+    else if (const auto* measured = std::get_if<path::PathMeasured>(&event))
+        owner_->handle_path_measured(*measured);
     else
         tell(std::get<quic::Event>(event));
 }

@@ -59,6 +59,20 @@ constexpr std::size_t most_waiting = 16;
 
 } // namespace
 
+std::string_view to_string(ChangeReason reason)
+{
+    switch (reason) {
+    case ChangeReason::started: return "started";
+    case ChangeReason::better: return "better";
+    case ChangeReason::silent: return "silent";
+    case ChangeReason::lost: return "lost";
+    case ChangeReason::restored: return "restored";
+    case ChangeReason::stuck: return "stuck";
+    case ChangeReason::peer: return "peer";
+    }
+    return "";
+}
+
 Pair::Pair(const Config& config, bool client, quic::Connection connection, Instant now)
     : config_{config}
     , client_{client}
@@ -177,7 +191,7 @@ void Pair::leave_dead(Instant now)
         return;
     if (silent)
         note_failure(now, *here);
-    migrate(now, *other, immediate);
+    migrate(now, *other, immediate, silent ? ChangeReason::silent : ChangeReason::lost);
 }
 
 void Pair::upgrade(Instant now)
@@ -188,7 +202,7 @@ void Pair::upgrade(Instant now)
         return;
     if (carriers_.at(*better).carrier.kind <= carriers_.at(*here).carrier.kind)
         return;
-    migrate(now, *better, quic::Connection::Migration::validated);
+    migrate(now, *better, quic::Connection::Migration::validated, ChangeReason::better);
 }
 
 /// Whether the peer sends data on the path that was taken up last.
@@ -198,7 +212,7 @@ void Pair::watch_peer(Instant now)
     if (!here || now < next_migration_ || now < pong_overdue_at())
         return;
     const auto to = best(now, std::nullopt);
-    migrate(now, to.value_or(*here), quic::Connection::Migration::immediate);
+    migrate(now, to.value_or(*here), quic::Connection::Migration::immediate, ChangeReason::stuck);
 }
 
 void Pair::ask_peer(Instant now)
@@ -217,12 +231,15 @@ Instant Pair::pong_overdue_at() const
     return asked_at_ + std::max(4 * connection_.statistics().probe_timeout, shortest_pong_wait);
 }
 
-bool Pair::migrate(Instant now, CarrierId to, quic::Connection::Migration how)
+bool Pair::migrate(Instant now, CarrierId to, quic::Connection::Migration how,
+                   ChangeReason reason)
 {
     const auto started = connection_.migrate(now, path_of(to, carriers_.at(to).carrier), how);
     next_migration_ = now + (started ? shortest_stay : busy_wait);
     answer_due_ = answer_due_ || started;
     wake_ = wake_ || started;
+    if (started)
+        reason_ = reason;
     if (started && how == quic::Connection::Migration::immediate)
         ask_peer(now);
     return started.has_value();
@@ -267,8 +284,16 @@ void Pair::settle(Instant now)
         connection_.set_keep_alive(current() == CarrierKind::websocket_relay
                                        ? config_.quic.keep_alive
                                        : config_.direct_keep_alive);
-    if (was_frozen || !chosen || current() != kind_before)
-        changes_.push_back({current()});
+    measure_due_ = chosen.has_value();
+    if (!was_frozen && chosen && current() == kind_before)
+        return;
+    ChangeReason reason = client_ ? reason_ : ChangeReason::peer;
+    if (!chosen)
+        reason = ChangeReason::lost;
+    else if (was_frozen)
+        reason = has_started_ ? ChangeReason::restored : ChangeReason::started;
+    has_started_ = true;
+    changes_.emplace_back(PathChanged{current(), reason, std::exchange(rtt_, std::nullopt)});
 }
 
 void Pair::observe(Instant now)
@@ -280,6 +305,17 @@ void Pair::observe(Instant now)
         outstanding_since_ = now;
 }
 
+/// Tells the first round trip on a carrier, and remembers the last.
+void Pair::measure()
+{
+    const auto statistics = connection_.statistics();
+    if (!current_ || !statistics.has_rtt || !connection_.is_connected())
+        return;
+    rtt_ = statistics.smoothed_rtt;
+    if (std::exchange(measure_due_, false))
+        changes_.emplace_back(PathMeasured{*current(), statistics.smoothed_rtt});
+}
+
 void Pair::handle_packets(Instant now, CarrierId id, Bytes train, std::size_t segment_size)
 {
     const auto known = carriers_.find(id);
@@ -289,7 +325,8 @@ void Pair::handle_packets(Instant now, CarrierId id, Bytes train, std::size_t se
     const bool was_out = now >= unanswered_at(shortest_outage);
     connection_.handle_packets(now, path, train, segment_size);
     if (was_out && connection_.last_acknowledged() == now && current_ == id)
-        migrate(now, id, quic::Connection::Migration::immediate);
+        migrate(now, id, quic::Connection::Migration::immediate, ChangeReason::restored);
+    measure();
     if (path != connection_.current_path()) {
         answer_due_ = true;
         wake_ = true;
@@ -370,9 +407,9 @@ quic::Connection::Transmit Pair::poll_transmit(Instant now, CarrierId id, Mutabl
 std::optional<Event> Pair::poll_event()
 {
     if (!changes_.empty()) {
-        const PathChanged change = changes_.front();
+        const auto change = changes_.front();
         changes_.pop_front();
-        return change;
+        return std::visit([](const auto& one) -> Event { return one; }, change);
     }
     auto event = connection_.poll_event();
     if (!event)

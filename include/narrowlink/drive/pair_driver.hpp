@@ -23,7 +23,8 @@ public:
         virtual void handle_connected() {}
         /// An agent answers by making a Stream for it.
         virtual void handle_request(quic::StreamId, const quic::Request&) {}
-        virtual void handle_path_changed(std::optional<path::CarrierKind>) {}
+        virtual void handle_path_changed(const path::PathChanged&) {}
+        virtual void handle_path_measured(const path::PathMeasured&) {}
         virtual void handle_streams_available() {}
         virtual void handle_closed(const quic::Closed&) = 0;
     };

@@ -8,18 +8,39 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
 
 namespace narrowlink::path {
 
+enum class ChangeReason {
+    started,  ///< the first carrier
+    better,   ///< the peer has answered on a better one
+    silent,   ///< nothing was acknowledged on the one before
+    lost,     ///< the one before is gone
+    restored, ///< there is one again
+    stuck,    ///< the peer acknowledged and sent nothing
+    peer,     ///< the client has changed (agent)
+};
+
+std::string_view to_string(ChangeReason);
+
 /// The carrier in use has changed; without a value the pair waits for one to come back.
 struct PathChanged {
     std::optional<CarrierKind> carrier;
+    ChangeReason reason = ChangeReason::started;
+    std::optional<Duration> rtt_before; ///< on the carrier before, if it was measured
 };
 
-using Event = std::variant<quic::Event, PathChanged>;
+/// The first round trip on the carrier in use.
+struct PathMeasured {
+    CarrierKind carrier;
+    Duration rtt;
+};
+
+using Event = std::variant<quic::Event, PathChanged, PathMeasured>;
 
 /// One end of a pair: the one QUIC connection with the peer, and the carriers of its packets.
 ///
@@ -106,9 +127,10 @@ private:
     void watch_peer(Instant now);
     void ask_peer(Instant now);
     [[nodiscard]] Instant pong_overdue_at() const;
-    bool migrate(Instant now, CarrierId, quic::Connection::Migration);
+    bool migrate(Instant now, CarrierId, quic::Connection::Migration, ChangeReason);
     void settle(Instant now);
     void observe(Instant now);
+    void measure();
     void note_failure(Instant now, CarrierId);
     void keep(const quic::Connection::Transmit&, Bytes block);
     quic::Connection::Transmit take(quic::PathId, MutableBytes block);
@@ -120,7 +142,11 @@ private:
     quic::Connection connection_;
     std::map<CarrierId, Known> carriers_;
     std::optional<CarrierId> current_;
-    std::deque<PathChanged> changes_;
+    std::deque<std::variant<PathChanged, PathMeasured>> changes_;
+    ChangeReason reason_ = ChangeReason::started; ///< of the next change
+    std::optional<Duration> rtt_;   ///< the last that was measured on the carrier in use
+    bool measure_due_ = false;
+    bool has_started_ = false; ///< there was a carrier once
     std::deque<Waiting> waiting_;
     Instant changed_at_;            ///< since when there is a carrier, or none
     Instant outstanding_since_ = never; ///< since when something waits to be acknowledged

@@ -2,6 +2,7 @@
 // with wire because it reads JSON.
 
 #include "narrowlink/control/message.hpp"
+#include "narrowlink/nat/probe_channel.hpp"
 #include "narrowlink/wire/capsule.hpp"
 #include "narrowlink/wire/relay_frame.hpp"
 #include "narrowlink/wire/udp_target.hpp"
@@ -57,6 +58,49 @@ TEST(Vectors, OfVarints)
     }
     for (const json::value& vector : file.at("truncated").as_array())
         EXPECT_FALSE(wire::decode_varint(bytes_of(vector)));
+}
+
+/// Gives out the bytes of a vector.
+class GivenRandom final : public Random {
+public:
+    explicit GivenRandom(std::vector<std::byte> bytes) : bytes_{std::move(bytes)} {}
+
+    void fill(MutableBytes block) override
+    {
+        ASSERT_EQ(block.size(), bytes_.size());
+        std::ranges::copy(bytes_, block.begin());
+    }
+
+private:
+    std::vector<std::byte> bytes_;
+};
+
+TEST(Vectors, OfProbes)
+{
+    const json::object file = vectors("probe");
+    for (const json::value& vector : file.at("valid").as_array()) {
+        SCOPED_TRACE(text_of(vector.at("name")));
+        nat::ProbeCredentials credentials;
+        std::ranges::copy(bytes_of(vector.at("probe_id")), credentials.id.begin());
+        std::ranges::copy(*from_base64url(text_of(vector.at("probe_key"))), credentials.key.begin());
+        const auto sender = wire::ProbeSender{vector.at("sender").to_number<std::uint8_t>()};
+        const auto receiver = sender == wire::ProbeSender::agent ? wire::ProbeSender::client
+                                                                 : wire::ProbeSender::agent;
+        wire::Probe probe{
+            .kind = wire::ProbeKind{vector.at("kind").to_number<std::uint8_t>()},
+            .token = vector.at("token").to_number<std::uint32_t>(),
+            .socket = vector.at("socket").to_number<std::uint8_t>(),
+            .local_port = vector.at("local_port").to_number<std::uint16_t>(),
+            .seen = SocketAddress::parse(text_of(vector.at("address")))};
+        GivenRandom random{bytes_of(vector.at("random"))};
+        const auto packet = nat::ProbeChannel{credentials, sender}.seal(probe, random);
+        EXPECT_EQ(to_hex(packet), text_of(vector.at("packet")));
+        const auto opened =
+            nat::ProbeChannel{credentials, receiver}.open(bytes_of(vector.at("packet")));
+        probe.sender = sender;
+        probe.sequence = 1;
+        EXPECT_EQ(opened, probe);
+    }
 }
 
 TEST(Vectors, OfRelayMessages)

@@ -60,9 +60,9 @@ void End::handle_request(quic::StreamId id, const quic::Request& request)
     told.tell();
 }
 
-void End::handle_path_changed(std::optional<path::CarrierKind> carrier)
+void End::handle_path_changed(const path::PathChanged& change)
 {
-    paths.push_back(carrier);
+    paths.push_back(change.carrier);
     told.tell();
 }
 

@@ -101,6 +101,36 @@ TEST(Pair, NoticesThatAnIdleDirectCarrierIsDead)
                  seconds{3}));
 }
 
+TEST(Pair, TellsWhyItChangedAndWhatTheRoundTripIs)
+{
+    TwoPairs ends;
+    ASSERT_TRUE(ends.connect());
+    ends.delays[TwoPairs::second] = milliseconds{3};
+    ends.add(TwoPairs::second, TwoPairs::direct);
+    ends.run_for(seconds{3});
+    ends.dead.insert(TwoPairs::second);
+    ends.run_for(seconds{5});
+    ends.remove(TwoPairs::first);
+    ends.remove(TwoPairs::second);
+    std::vector<ChangeReason> reasons;
+    std::vector<Duration> measured;
+    for (const Event& event : ends.client.events) {
+        if (const auto* change = std::get_if<PathChanged>(&event))
+            reasons.push_back(change->reason);
+        else if (const auto* first = std::get_if<PathMeasured>(&event))
+            measured.push_back(first->rtt);
+    }
+    using enum ChangeReason;
+    ASSERT_GE(reasons.size(), 4U);
+    EXPECT_EQ(reasons[0], started);
+    EXPECT_EQ(reasons[1], better);
+    EXPECT_EQ(reasons[2], silent);
+    EXPECT_EQ(reasons.back(), lost);
+    ASSERT_GE(measured.size(), 2U);
+    EXPECT_GE(measured[0], milliseconds{20}) << "on the relay";
+    EXPECT_LE(measured[1], milliseconds{12}) << "on the direct path";
+}
+
 TEST(Pair, LeavesADirectCarrierThatIsDeadInOneDirection)
 {
     for (const bool to_agent : {true, false}) {
