@@ -22,6 +22,11 @@ ExitCode run_program(int argc, char** argv)
     program::start_log(config.log, line.common.log, stays ? LogLevel::info : LogLevel::warning);
     const auto state = program::open_state("client", line.common.state, config.state);
 
+    if (const auto* status = std::get_if<client::StatusCommand>(&line.command)) {
+        client::run_status(*status, state);
+        return ExitCode::success;
+    }
+
     // Build.
     crypto::SystemRandom random;
     client::Settings settings = client::make_settings(line, config, state, random);

@@ -46,6 +46,7 @@ net::awaitable<void> Connection::join()
 
 void Connection::handle_path_changed(const path::PathChanged& change)
 {
+    path_since_ = io::now();
     const std::string_view path = change.carrier ? path::to_string(*change.carrier) : "none";
     const std::string_view reason = path::to_string(change.reason);
     if (change.rtt_before)
@@ -78,6 +79,7 @@ AgentLink::AgentLink(net::any_io_executor executor, std::string agent, const Set
     , node_{&node}
     , direct_{&direct}
     , random_{&random}
+    , started_{io::now()}
     , changed_{executor}
     , pair_id_{random.array<16>()}
 {

@@ -34,6 +34,9 @@ public:
 
     [[nodiscard]] const std::optional<quic::Closed>& end() const { return end_; }
 
+    /// When the path has last changed.
+    [[nodiscard]] Instant path_since() const { return path_since_; }
+
     /// Nothing of it runs any more.
     [[nodiscard]] bool is_idle() const { return tasks_.empty(); }
 
@@ -51,6 +54,7 @@ private:
     std::string agent_;
     drive::Notice* changed_;
     std::optional<quic::Closed> end_;
+    Instant path_since_{};
     drive::PairDriver driver_;
     io::TaskScope tasks_;
 };
@@ -90,6 +94,9 @@ public:
     /// Asks the gateway for another attempt to find a direct path.
     void meet(drive::PairDriver&);
 
+    /// What `status` shows, as a JSON object.
+    [[nodiscard]] std::string report();
+
     /// Closes the pair; the node needs a moment to send that.
     void close();
     net::awaitable<void> join();
@@ -107,6 +114,7 @@ private:
     drive::RelayNode* node_;
     drive::DirectNode* direct_;
     Random* random_;
+    Instant started_;
     drive::Notice changed_;
     wire::PairId pair_id_;
     bool pair_existed_ = false; ///< the gateway has introduced us under pair_id_

@@ -2,6 +2,8 @@
 
 #include "narrowlink/drive/refusal_sentence.hpp"
 #include "narrowlink/io/clock.hpp"
+#include "narrowlink/io/files.hpp"
+#include "narrowlink/io/local_service.hpp"
 #include "narrowlink/io/log.hpp"
 #include "narrowlink/io/together.hpp"
 
@@ -47,9 +49,11 @@ net::awaitable<void> ClientNode::run(net::awaitable<void> command)
                               session_ended_.set();
                           }};
     session.spawn(run_node());
-    io::TaskScope direct{executor_, [](const std::exception_ptr&) {}};
+    io::TaskScope beside{executor_, [](const std::exception_ptr&) {}};
     if (link_ && settings_.route != Route::relay)
-        direct.spawn(direct_.run());
+        beside.spawn(direct_.run());
+    if (link_ && !settings_.status_socket.empty())
+        beside.spawn(answer_status());
     std::exception_ptr failure;
     try {
         auto work = run_command(std::move(command));
@@ -68,8 +72,8 @@ net::awaitable<void> ClientNode::run(net::awaitable<void> command)
     }
     auto ending = session.join();
     co_await std::move(ending);
-    auto ending_direct = direct.join();
-    co_await std::move(ending_direct);
+    auto ending_beside = beside.join();
+    co_await std::move(ending_beside);
     if (link_) {
         auto joining = link_->join();
         co_await std::move(joining);
@@ -82,6 +86,27 @@ net::awaitable<void> ClientNode::run_command(net::awaitable<void> command)
 {
     co_await std::move(command);
     throw CommandEnded{};
+}
+
+/// A client that cannot be looked into works all the same.
+net::awaitable<void> ClientNode::answer_status()
+{
+    std::optional<io::LocalService> service;
+    ErrorCode trouble;
+    try {
+        if (const auto made =
+                io::make_private_directory(settings_.status_socket.parent_path()); !made)
+            throw boost::system::system_error{made.error()};
+        service.emplace(executor_, settings_.status_socket, [this] { return link_->report(); });
+    } catch (const boost::system::system_error& error) {
+        trouble = error.code();
+    }
+    if (!service) {
+        io::log_event(LogLevel::debug, "status_unavailable", "error", trouble);
+        co_return;
+    }
+    auto running = service->run();
+    co_await std::move(running);
 }
 
 net::awaitable<void> ClientNode::watch_session()

@@ -35,6 +35,7 @@ private:
     net::awaitable<void> run_node();
     net::awaitable<void> run_command(net::awaitable<void> command);
     net::awaitable<void> watch_session();
+    net::awaitable<void> answer_status();
 
     net::any_io_executor executor_;
     Settings settings_;

@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <string_view>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -133,6 +134,13 @@ std::variant<CommandLine, ExitCode> parse_command_line(int argc, const char* con
     list_command->add_flag("-v,--verbose", list.verbose, "With address, age and key");
     list_command->add_flag("--json", list.json, "As JSON");
 
+    StatusCommand status;
+    auto* status_command = app.add_subcommand(
+        "status", "Show what the clients that run here do: path, round trip, traffic");
+    status_command->alias("s");
+    status_command->add_flag("--json", status.json, "As JSON");
+    status_command->add_flag("-w,--watch", status.watch, "Again every second, with rates");
+
     ConnectCommand connect;
     std::string target;
     RouteFlags connect_route;
@@ -168,6 +176,8 @@ std::variant<CommandLine, ExitCode> parse_command_line(int argc, const char* con
         line.command = join;
     else if (*list_command)
         line.command = list;
+    else if (*status_command)
+        line.command = status;
     else if (*connect_command) {
         connect.target = parse_target(target);
         connect.route = connect_route.route();
@@ -196,6 +206,8 @@ Settings make_settings(const CommandLine& line, const config::ClientConfig& conf
     settings.node.gateway = std::move(membership.gateway);
     settings.node.role = control::Role::client;
     settings.route = route_of(line.command);
+    settings.command = std::holds_alternative<ForwardCommand>(line.command) ? "forward" : "connect";
+    settings.status_socket = status_socket(state, ::getpid());
     std::vector<std::string> features;
     if (settings.route != Route::relay)
         features.emplace_back(control::direct_feature);

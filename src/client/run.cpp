@@ -93,6 +93,11 @@ net::awaitable<void> execute(const ListCommand& command, Settings settings,
     print(agents, command);
 }
 
+net::awaitable<void> execute(const StatusCommand&, Settings, const std::filesystem::path&, Random&)
+{
+    co_return; // see run_status()
+}
+
 net::awaitable<void> execute(const ConnectCommand& command, Settings settings,
                              const std::filesystem::path&, Random& random)
 {

@@ -344,6 +344,7 @@ void Connection::Impl::handle_packet(Instant now, PathId path, Bytes packet)
     if (destination && !issued_.contains(*destination))
         return;
     last_arrival_ = now;
+    bytes_received_ += packet.size();
 
     // A client calls every packet one of the path in use: ngtcp2 drops those of paths that it has
     // left, although packets are authentic wherever they come from, and a server that lags behind
@@ -552,6 +553,8 @@ Instant Connection::Impl::deadline() const
 Connection::Statistics Connection::Impl::statistics() const
 {
     Statistics s;
+    s.bytes_sent = bytes_sent_;
+    s.bytes_received = bytes_received_;
     s.datagrams_dropped = datagrams_dropped_ + (http3_ ? http3_->datagrams_dropped() : 0);
     if (conn_ == nullptr)
         return s;

@@ -102,6 +102,7 @@ private:
     std::deque<Datagram> datagrams_; ///< to be sent
     std::size_t datagram_bytes_ = 0;
     std::uint64_t datagrams_dropped_ = 0;
+    std::uint64_t bytes_sent_ = 0, bytes_received_ = 0;
     ngtcp2_tstamp latest_ = 0; ///< ngtcp2 aborts when time goes back
     Duration skipped_{};       ///< by how much ngtcp2's time is ahead of ours
     Instant last_authentic_;

@@ -49,6 +49,7 @@ Connection::Transmit Connection::Impl::take_held(MutableBytes block)
     Transmit train{held_.size(), held_.size(), held_path_};
     std::ranges::copy(held_, block.begin());
     held_.clear();
+    bytes_sent_ += train.size;
     return train;
 }
 
@@ -107,6 +108,7 @@ Connection::Transmit Connection::Impl::poll_transmit(Instant now, MutableBytes b
     }
     if (paced && !over_)
         pace(now, train.size);
+    bytes_sent_ += train.size;
     return train;
 }
 
@@ -146,6 +148,7 @@ Connection::Transmit Connection::Impl::poll_control(Instant now, MutableBytes bl
     if (written <= 0 || !to)
         return train;
     const auto size = static_cast<std::size_t>(written);
+    bytes_sent_ += size;
     return {size, size, *to};
 }
 

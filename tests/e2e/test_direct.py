@@ -1,5 +1,6 @@
 """Direct paths between every kind of NAT that the gateway's view of a node is enough for."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -67,6 +68,26 @@ class Direct(Scenario):
                 self.assertLess(relayed.bytes, 100_000, "and not through the gateway")
                 forward.stop()
                 agent.process.stop()
+
+    def test_status_tells_what_runs_here(self):
+        agent, client, _ = self.pair("full_cone", "port_restricted")
+        self.assertEqual(json.loads(client.run("status", "--json").out), [])
+        server = TcpServer(self.lab, agent.namespace, echo)
+        forward = client.forward(agent.name, server.target)
+        relayed = client.forward(agent.name, server.target, "--relay")
+        forward.process.until(lambda: "path=direct-udp" in forward.process.error(), 10, "there is a direct path")
+        with relayed.connect() as sock:
+            self.exchange(sock, 500_000)
+        reports = {report["route"]: report for report in json.loads(client.run("status", "--json").out)}
+        self.assertEqual({route: report["path"] for route, report in reports.items()},
+                         {"automatic": "direct-udp", "relay": "relay-websocket"})
+        self.assertGreater(reports["relay"]["bytes_sent"], 500_000)
+        self.assertGreater(reports["relay"]["rtt_ms"], 0)
+        self.assertEqual({report["agent"] for report in reports.values()}, {agent.name})
+        forward.process.kill()
+        relayed.stop()
+        shown = client.run("status")
+        self.assertEqual((shown.code, shown.out), (Exit.ok, ""), "the sockets of the dead are no clients")
 
     def test_relay_means_that_no_packet_goes_to_the_peer(self):
         agent, client, direct = self.pair("port_restricted", "full_cone")

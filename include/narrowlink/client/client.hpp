@@ -3,6 +3,7 @@
 #include "narrowlink/base/failure.hpp"
 #include "narrowlink/drive/relay_node.hpp"
 
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +23,8 @@ struct Settings {
     std::shared_ptr<const quic::Credentials> credentials;
     path::Pair::Config pair;
     Route route = Route::automatic;
+    std::string command;                 ///< for `status`: what this process does
+    std::filesystem::path status_socket; ///< where it answers `status`; empty: nowhere
     Duration connect_timeout = std::chrono::seconds{20}; ///< from a command to an open stream
     Duration udp_idle_timeout = std::chrono::minutes{2};
 };
@@ -31,6 +34,12 @@ struct Forward {
     SocketAddress local; ///< port 0: any free one
     HostPort target;
     bool udp = false;
+};
+
+/// What the clients that run on this state directory say of themselves, by process id.
+struct ClientStatus {
+    int process = 0;
+    std::string report; ///< a JSON object, see docs/operations.md
 };
 
 /// The commands. Each runs until it is done or cancelled, and throws Failure.
@@ -46,5 +55,11 @@ net::awaitable<void> connect(Settings settings, std::string agent, HostPort targ
 
 net::awaitable<void> forward(Settings settings, std::string agent, std::vector<Forward> forwards,
                              Random& random);
+
+/// Asks every client that runs on the state directory `state`.
+net::awaitable<std::vector<ClientStatus>> status(std::filesystem::path state);
+
+/// Where a client answers `status`.
+std::filesystem::path status_socket(const std::filesystem::path& state, int process);
 
 } // namespace narrowlink::client

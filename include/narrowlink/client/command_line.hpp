@@ -32,7 +32,13 @@ struct ForwardCommand {
     std::vector<Forward> forwards;
 };
 
-using Command = std::variant<JoinCommand, ListCommand, ConnectCommand, ForwardCommand>;
+struct StatusCommand {
+    bool json = false;
+    bool watch = false;
+};
+
+using Command =
+    std::variant<JoinCommand, ListCommand, StatusCommand, ConnectCommand, ForwardCommand>;
 
 /// What the command line of narrowlink-client says.
 struct CommandLine {
@@ -47,6 +53,9 @@ std::variant<CommandLine, ExitCode> parse_command_line(int argc, const char* con
 /// Everything the commands need, from configuration, state directory and join string. Throws Failure.
 Settings make_settings(const CommandLine&, const config::ClientConfig&,
                        const std::filesystem::path& state, Random&);
+
+/// Runs `status`, which needs no gateway, until it ends, or SIGTERM or SIGINT.
+void run_status(const StatusCommand&, const std::filesystem::path& state);
 
 /// Runs the command until it ends, or SIGTERM or SIGINT. Throws Failure.
 void run(const Command&, Settings settings, const std::filesystem::path& state, Random& random);

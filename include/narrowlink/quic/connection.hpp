@@ -142,6 +142,8 @@ public:
         std::uint64_t bytes_in_flight = 0;
         Duration probe_timeout{}; ///< RFC 9002 §6.2
         std::uint64_t datagrams_dropped = 0; ///< because a queue was full
+        std::uint64_t bytes_sent = 0;        ///< in packets, with all overhead
+        std::uint64_t bytes_received = 0;    ///< the same; of packets for this connection
     };
 
     /// Begins on path 0. `random` must outlive the connection.
