@@ -54,7 +54,7 @@ private:
     void handle_session_event(const control::NodeSession::Event&) override;
 
     void handle_meeting_due(drive::PairDriver&) override {} // the client asks
-
+    void handle_filtered(const control::Filtered&) override;
 
     void introduce(const control::Introduction&);
     ServedPair* find(const wire::PairId&, const std::optional<crypto::Pin>& client);
@@ -143,9 +143,21 @@ void Agent::Impl::handle_session_event(const control::NodeSession::Event& event)
             node_.session()->tell_candidates(io::now(), direct_.own_addresses());
             node_.wake();
         }
+    } else if (const auto* survey = std::get_if<control::SurveyRequest>(&event)) {
+        direct_.survey(*survey);
+    } else if (const auto* nat = std::get_if<control::NatDescription>(&event)) {
+        direct_.handle_nat(*nat);
     } else if (const auto* punch = std::get_if<control::Punch>(&event)) {
         if (ServedPair* pair = find(punch->pair, punch->client_key))
             direct_.punch(*punch, pair->driver());
+    }
+}
+
+void Agent::Impl::handle_filtered(const control::Filtered& filtered)
+{
+    if (auto* session = node_.session()) {
+        session->tell_filtered(io::now(), filtered);
+        node_.wake();
     }
 }
 

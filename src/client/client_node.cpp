@@ -172,7 +172,11 @@ void ClientNode::handle_session_event(const control::NodeSession::Event& event)
             node_.session()->tell_candidates(io::now(), direct_.own_addresses());
             node_.wake();
         }
-    } else if (const auto* punch = std::get_if<control::Punch>(&event))
+    } else if (const auto* survey = std::get_if<control::SurveyRequest>(&event))
+        direct_.survey(*survey);
+    else if (const auto* nat = std::get_if<control::NatDescription>(&event))
+        direct_.handle_nat(*nat);
+    else if (const auto* punch = std::get_if<control::Punch>(&event))
         link_->handle_punch(*punch);
     else if (const auto* introduced = std::get_if<control::Introduced>(&event))
         link_->handle_introduced(*introduced);
@@ -188,6 +192,14 @@ void ClientNode::handle_meeting_due(drive::PairDriver& driver)
 {
     if (link_)
         link_->meet(driver);
+}
+
+void ClientNode::handle_filtered(const control::Filtered& filtered)
+{
+    if (control::NodeSession* session = node_.session()) {
+        session->tell_filtered(io::now(), filtered);
+        node_.wake();
+    }
 }
 
 net::awaitable<control::NodeSession::Established> ClientNode::established(Instant deadline)

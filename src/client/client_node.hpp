@@ -31,6 +31,7 @@ private:
     void handle_session_lost(const std::string& sentence, Duration wait) override;
     void handle_session_event(const control::NodeSession::Event&) override;
     void handle_meeting_due(drive::PairDriver&) override;
+    void handle_filtered(const control::Filtered&) override;
 
     net::awaitable<void> run_node();
     net::awaitable<void> run_command(net::awaitable<void> command);

@@ -44,6 +44,8 @@ void print_json(const std::vector<control::Agent>& agents)
                                    {"connected_seconds", agent.connected_seconds}};
         if (agent.address)
             object.emplace("address", *agent.address);
+        if (agent.nat)
+            object.emplace("nat", *agent.nat);
         array.push_back(std::move(object));
     }
     fmt::print("{}\n", boost::json::serialize(array));
@@ -63,13 +65,13 @@ void print(const std::vector<control::Agent>& agents, const ListCommand& command
     for (const control::Agent& agent : agents)
         width = std::max(width, agent.name.size());
     if (command.verbose)
-        fmt::print("{:{}}  {:<39}  {:>9}  {:<18}  KEY\n", "NAME", width, "ADDRESS", "CONNECTED",
-                   "SOFTWARE");
+        fmt::print("{:{}}  {:<39}  {:>9}  {:<18}  {:<43}  NAT\n", "NAME", width, "ADDRESS",
+                   "CONNECTED", "SOFTWARE", "KEY");
     for (const control::Agent& agent : agents) {
         if (command.verbose)
-            fmt::print("{:{}}  {:<39}  {:>9}  {:<18}  {}\n", agent.name, width,
+            fmt::print("{:{}}  {:<39}  {:>9}  {:<18}  {}  {}\n", agent.name, width,
                        agent.address.value_or("-"), age(agent.connected_seconds), agent.software,
-                       to_string(agent.key));
+                       to_string(agent.key), agent.nat.value_or("-"));
         else
             fmt::print("{}\n", agent.name);
     }

@@ -182,6 +182,7 @@ void GatewaySession::handle_established(Instant now, Message message)
                    [&](List& m) { report_from_client(now, m); },
                    [&](Introduce& m) { report_from_client(now, std::move(m)); },
                    [&](Candidates& m) { events_.push_back(MessageReceived{std::move(m)}); },
+                   [&](Filtered& m) { events_.push_back(MessageReceived{m}); },
                    [&](Meet& m) { report_from_client(now, m); },
                    [&](Release& m) {
                        if (m.client_key.has_value() != (role_ == Role::agent))

@@ -86,6 +86,8 @@ json::object to_object(const Agent& m)
     object["connected_seconds"] = m.connected_seconds;
     if (m.address)
         object["address"] = text(*m.address);
+    if (m.nat)
+        object["nat"] = text(readable_sentence(*m.nat));
     return object;
 }
 
@@ -180,6 +182,43 @@ json::object to_object(const Candidates& m)
 {
     json::object object = typed("candidates");
     object["addresses"] = addresses(m.addresses);
+    return object;
+}
+
+json::object with_family(std::string_view type, Family family)
+{
+    json::object object = typed(type);
+    object["family"] = static_cast<unsigned>(family);
+    return object;
+}
+
+json::object to_object(const SurveyRequest& m)
+{
+    json::object object = with_family("survey", m.family);
+    object["purpose"] = text(nat::to_string(m.step.purpose));
+    object["first_socket"] = m.step.first_socket;
+    object["sockets"] = m.step.sockets;
+    json::array to;
+    for (const nat::GatewaySocket socket : m.step.to)
+        to.emplace_back(gateway_place(socket));
+    object["to"] = std::move(to);
+    object["rounds"] = m.step.rounds;
+    return object;
+}
+
+json::object to_object(const Filtered& m)
+{
+    json::object object = with_family("filtered", m.family);
+    object["answered"] = m.report.answered;
+    object["from_port"] = m.report.from_port;
+    object["from_address"] = m.report.from_address;
+    return object;
+}
+
+json::object to_object(const NatDescription& m)
+{
+    json::object object = with_family("nat", m.family);
+    object["description"] = text(readable_sentence(m.text));
     return object;
 }
 

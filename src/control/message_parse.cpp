@@ -66,6 +66,23 @@ public:
         return value->is_bool() && value->get_bool();
     }
 
+    /// Within limits that no honest peer exceeds.
+    unsigned count(std::string_view name, std::size_t least, std::size_t most)
+    {
+        const std::uint64_t value = integer(name, most);
+        ok_ = ok_ && value >= least;
+        return static_cast<unsigned>(value);
+    }
+
+    [[nodiscard]] bool has(std::string_view name) const { return object_->contains(name); }
+
+    Family family()
+    {
+        const std::uint64_t value = integer("family");
+        ok_ = ok_ && (value == 4 || value == 6);
+        return value == 6 ? Family::v6 : Family::v4;
+    }
+
     std::string text(std::string_view name, std::size_t most) { return text(require(name), most); }
 
     /// As is_valid_name() wants it.
@@ -260,6 +277,8 @@ Agents parse_agents(Members& in)
         agent.software = members.name("software");
         agent.connected_seconds = members.integer("connected_seconds");
         agent.address = members.optional_name("address");
+        if (members.has("nat"))
+            agent.nat = members.sentence("nat");
         if (!members.ok())
             in.fail();
         m.agents.push_back(std::move(agent));
@@ -326,6 +345,47 @@ Observe parse_observe(Members& in)
     m.channel = in.channel();
     m.ports = in.ports("ports", max_probe_ports);
     m.addresses = in.optional_addresses<IpAddress>("addresses", max_candidates);
+    return m;
+}
+
+SurveyRequest parse_survey(Members& in)
+{
+    SurveyRequest m;
+    m.family = in.family();
+    const auto purpose = nat::parse_purpose(in.name("purpose"));
+    if (!purpose)
+        in.fail();
+    else
+        m.step.purpose = *purpose;
+    m.step.first_socket = in.count("first_socket", 0, max_survey_sockets - 1);
+    m.step.sockets = in.count("sockets", 1, max_survey_sockets - m.step.first_socket);
+    for (const json::value& element : in.array("to", max_survey_targets)) {
+        const bool is_place =
+            element.is_int64() && element.get_int64() >= 0 && element.get_int64() < 16;
+        const auto place = is_place ? static_cast<unsigned>(element.get_int64()) : 0;
+        m.step.to.push_back({.address = place / 8, .port = place % 8});
+        if (!is_place)
+            in.fail();
+    }
+    m.step.rounds = in.count("rounds", 1, max_survey_rounds);
+    return m;
+}
+
+Filtered parse_filtered(Members& in)
+{
+    Filtered m;
+    m.family = in.family();
+    m.report.answered = in.flag("answered");
+    m.report.from_port = in.flag("from_port");
+    m.report.from_address = in.flag("from_address");
+    return m;
+}
+
+NatDescription parse_nat(Members& in)
+{
+    NatDescription m;
+    m.family = in.family();
+    m.text = in.sentence("description");
     return m;
 }
 
@@ -402,6 +462,12 @@ Message parse_members(const std::string& type, Members& in)
         return parse_observe(in);
     if (type == "candidates")
         return Candidates{in.addresses<SocketAddress>("addresses", max_candidates)};
+    if (type == "survey")
+        return parse_survey(in);
+    if (type == "filtered")
+        return parse_filtered(in);
+    if (type == "nat")
+        return parse_nat(in);
     if (type == "meet")
         return Meet{in.id<wire::PairId>("pair")};
     if (type == "punch")

@@ -120,6 +120,8 @@ void NodeSession::handle_established(Instant now, Message message)
             [&](Interrupted& m) { report_pair(m); },
             [&](Released& m) { report_pair(m); },
             [&](Observe& m) { events_.push_back(std::move(m)); },
+            [&](SurveyRequest& m) { events_.push_back(std::move(m)); },
+            [&](NatDescription& m) { events_.push_back(std::move(m)); },
             [&](Punch& m) { report_pair(std::move(m)); },
             [&](Closing& m) { end(m.reason, std::move(m.message)); },
             [](const Unknown&) {},
@@ -195,6 +197,12 @@ void NodeSession::tell_candidates(Instant, std::vector<SocketAddress> addresses)
 {
     if (is_established())
         send(Candidates{std::move(addresses)});
+}
+
+void NodeSession::tell_filtered(Instant, const Filtered& filtered)
+{
+    if (is_established())
+        send(filtered);
 }
 
 void NodeSession::meet(Instant, wire::PairId pair)

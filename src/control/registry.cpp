@@ -285,6 +285,12 @@ void Registry::forget_if_empty(const std::string& user, const std::string& agent
         users_.erase(owner);
 }
 
+void Registry::describe_nat(SessionId id, std::string text)
+{
+    if (Session* session = find_session(id))
+        session->node.nat = std::move(text);
+}
+
 // ---- messages
 
 void Registry::handle_list(Instant now, SessionId id, const Session& client, const List& message)
@@ -306,7 +312,8 @@ void Registry::handle_list(Instant now, SessionId id, const Session& client, con
                                .key = session.node.key,
                                .software = session.node.software,
                                .connected_seconds = static_cast<std::uint64_t>(connected.count()),
-                               .address = session.node.address});
+                               .address = session.node.address,
+                               .nat = session.node.nat});
     }
     send(id, std::move(part));
 }

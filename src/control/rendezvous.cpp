@@ -14,6 +14,8 @@
 
 #include "narrowlink/control/rendezvous.hpp"
 
+#include "words.hpp"
+
 #include <algorithm>
 
 namespace narrowlink::control {
@@ -45,17 +47,25 @@ Rendezvous::Node* Rendezvous::find(SessionId id)
     return found == nodes_.end() ? nullptr : &found->second;
 }
 
-void Rendezvous::add_session(Instant, SessionId id, Role role)
+void Rendezvous::add_session(Instant, SessionId id, Role role, const std::string& name)
 {
     nat::ProbeCredentials credentials;
     random_->fill(credentials.id);
     random_->fill(credentials.key);
     if (!channels_.emplace(credentials.id, id).second)
         return; // 64 random bits twice: this node does without
+    const auto view_of = [&](bool v4) {
+        const auto ports = static_cast<unsigned>(config_.ports.size());
+        const auto addresses = std::ranges::count_if(
+            config_.addresses, [v4](const IpAddress& ip) { return ip.is_v4() == v4; });
+        return NodeView{{.gateway = {.first = ports, .second = addresses > 1 ? ports : 0},
+                         .node = name,
+                         .memory = &memory_}};
+    };
     nodes_.emplace(id, Node{.role = role,
                             .channel = {credentials, wire::ProbeSender::gateway},
-                            .observed_v4 = {},
-                            .observed_v6 = {},
+                            .v4 = view_of(true),
+                            .v6 = view_of(false),
                             .own = {}});
     messages_.push_back({id, Observe{.channel = credentials,
                                      .ports = config_.ports,
@@ -68,6 +78,7 @@ void Rendezvous::remove_session(SessionId id)
     if (found == nodes_.end())
         return;
     channels_.erase(found->second.channel.id());
+    surveyed_.erase(id);
     nodes_.erase(found);
     std::erase_if(pairs_, [id](const auto& entry) {
         return entry.second.client == id || entry.second.agent == id;
@@ -97,7 +108,11 @@ void Rendezvous::handle(Instant now, SessionId id, const Message& message)
     if (node == nullptr)
         return;
     if (const auto* candidates = std::get_if<Candidates>(&message)) {
-        node->own = candidates->addresses;
+        handle_candidates(now, *node, *candidates);
+        drain_views(id, *node);
+    } else if (const auto* filtered = std::get_if<Filtered>(&message)) {
+        node->view(filtered->family).handle_filter_report(now, filtered->report);
+        drain_views(id, *node);
     } else if (const auto* meet = std::get_if<Meet>(&message)) {
         for (auto& [name, pair] : pairs_)
             if (pair.client == id && name.id == meet->pair)
@@ -112,8 +127,60 @@ void Rendezvous::handle_rtt(SessionId id, Duration rtt)
         node->rtt = rtt;
 }
 
-std::optional<nat::ProbePacket> Rendezvous::handle_datagram(Instant now, std::size_t port,
-                                                            const SocketAddress& from,
+void Rendezvous::handle_candidates(Instant now, Node& node, const Candidates& candidates)
+{
+    node.own = candidates.addresses;
+    std::vector<IpAddress> v4, v6;
+    for (const SocketAddress& own : node.own)
+        (own.ip.is_v4() ? v4 : v6).push_back(own.ip);
+    node.v4.handle_own_addresses(now, std::move(v4));
+    node.v6.handle_own_addresses(now, std::move(v6));
+}
+
+/// What the survey calls the socket that a datagram came to.
+nat::GatewaySocket Rendezvous::place_of(const Arrival& arrival) const
+{
+    unsigned address = 0;
+    for (const IpAddress& ip : config_.addresses) {
+        if (ip == arrival.at)
+            break;
+        if (ip.is_v4() == arrival.at.is_v4())
+            ++address;
+    }
+    return {.address = address, .port = static_cast<unsigned>(arrival.port)};
+}
+
+void Rendezvous::drain_views(SessionId id, Node& node)
+{
+    for (const Family family : {Family::v4, Family::v6}) {
+        NodeView& view = node.view(family);
+        while (auto request = view.poll_request())
+            messages_.push_back({id, SurveyRequest{family, std::move(*request)}});
+        while (const auto transmit = view.poll_transmit()) {
+            IpAddress from = view.probed();
+            unsigned address = 0;
+            for (const IpAddress& ip : config_.addresses)
+                if (ip.is_v4() == (family == Family::v4) && address++ == transmit->from.address)
+                    from = ip;
+            const wire::Probe probe{
+                .kind = wire::ProbeKind::filter,
+                .socket = static_cast<std::uint8_t>(gateway_place(transmit->from)),
+                .seen = {}};
+            transmits_.push_back({.port = transmit->from.port,
+                                  .from = from,
+                                  .to = transmit->to,
+                                  .packet = node.channel.seal(probe, *random_)});
+        }
+        if (view.poll_finished())
+            messages_.push_back({id, NatDescription{family, nat::describe(*view.behaviour())}});
+    }
+    if (std::min(node.v4.deadline(), node.v6.deadline()) == never)
+        surveyed_.erase(id);
+    else
+        surveyed_.insert(id);
+}
+
+std::optional<nat::ProbePacket> Rendezvous::handle_datagram(Instant now, const Arrival& arrival,
                                                             Bytes datagram)
 {
     const auto id = wire::probe_id(datagram);
@@ -124,30 +191,40 @@ std::optional<nat::ProbePacket> Rendezvous::handle_datagram(Instant now, std::si
     const auto probe = node.channel.open(datagram);
     if (!probe || probe->sender != sender_of(node.role) || probe->kind != wire::ProbeKind::survey)
         return std::nullopt;
-    if (port == 0) {
-        auto& observed = from.ip.is_v4() ? node.observed_v4 : node.observed_v6;
-        const bool moved = observed && *observed != from;
-        observed = from;
-        if (moved)
-            for (auto& [name, pair] : pairs_)
-                if (pair.client == owner->second || pair.agent == owner->second)
-                    pair.due = std::min(pair.due, now);
-    }
+    NodeView& view = arrival.from.ip.is_v4() ? node.v4 : node.v6;
+    const bool moved = view.handle_probe(now,
+                                         {.socket = probe->socket,
+                                          .local_port = probe->local_port,
+                                          .at = place_of(arrival),
+                                          .seen = arrival.from,
+                                          .ttl = arrival.ttl},
+                                         arrival.at);
+    if (moved)
+        for (auto& [name, pair] : pairs_)
+            if (pair.client == owner->second || pair.agent == owner->second)
+                pair.due = std::min(pair.due, now);
+    drain_views(owner->second, node);
     handle_timeout(now);
     return node.channel.seal({.kind = wire::ProbeKind::observed,
                               .token = probe->token,
-                              .socket = static_cast<std::uint8_t>(port),
-                              .seen = from},
+                              .socket = static_cast<std::uint8_t>(arrival.port),
+                              .seen = arrival.from},
                              *random_);
 }
 
 bool Rendezvous::is_observed(const Node& node)
 {
-    return node.observed_v4 || node.observed_v6;
+    return node.v4.observed() || node.v6.observed();
 }
 
 void Rendezvous::handle_timeout(Instant now)
 {
+    for (const SessionId id : std::set{surveyed_}) {
+        Node& node = nodes_.at(id);
+        node.v4.handle_timeout(now);
+        node.v6.handle_timeout(now);
+        drain_views(id, node);
+    }
     for (auto& [name, pair] : pairs_) {
         const Instant earliest =
             pair.attempts == 0 ? pair.due : std::max(pair.due, pair.last + config_.shortest_interval);
@@ -163,15 +240,16 @@ void Rendezvous::handle_timeout(Instant now)
 std::vector<nat::Candidate> Rendezvous::candidates_for(const Node& node, const Node& peer)
 {
     std::vector<nat::Candidate> candidates;
-    if (peer.observed_v6)
-        candidates.push_back({*peer.observed_v6, nat::CandidateKind::host_v6});
-    if (peer.observed_v4)
-        candidates.push_back({*peer.observed_v4, nat::CandidateKind::observed});
-    const bool same_network = node.observed_v4 && peer.observed_v4 &&
-                              node.observed_v4->ip == peer.observed_v4->ip;
+    const auto& peer_v4 = peer.v4.observed();
+    if (peer.v6.observed())
+        candidates.push_back({*peer.v6.observed(), nat::CandidateKind::host_v6});
+    if (peer_v4)
+        candidates.push_back({*peer_v4, nat::CandidateKind::observed});
+    const bool same_network =
+        node.v4.observed() && peer_v4 && node.v4.observed()->ip == peer_v4->ip;
     if (same_network)
         for (const SocketAddress& own : peer.own)
-            if (own.ip.is_v4() && own != *peer.observed_v4 &&
+            if (own.ip.is_v4() && own != *peer_v4 &&
                 candidates.size() < max_candidates)
                 candidates.push_back({own, nat::CandidateKind::host});
     return candidates;
@@ -210,9 +288,22 @@ std::optional<Rendezvous::Send> Rendezvous::poll_message()
     return send;
 }
 
+std::optional<Rendezvous::Transmit> Rendezvous::poll_transmit()
+{
+    if (transmits_.empty())
+        return std::nullopt;
+    const Transmit transmit = transmits_.front();
+    transmits_.pop_front();
+    return transmit;
+}
+
 Instant Rendezvous::deadline() const
 {
     Instant next = never;
+    for (const SessionId id : surveyed_) {
+        const Node& node = nodes_.at(id);
+        next = std::min({next, node.v4.deadline(), node.v6.deadline()});
+    }
     for (const auto& [name, pair] : pairs_) {
         if (pair.due == never)
             continue;

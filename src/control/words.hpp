@@ -12,6 +12,12 @@ namespace narrowlink::control {
 RefusalReason parse_refusal_reason(std::string_view text);
 ClosingReason parse_closing_reason(std::string_view text);
 
+/// How messages and probes number the gateway's sockets.
+constexpr unsigned gateway_place(nat::GatewaySocket socket)
+{
+    return socket.address * 8 + socket.port;
+}
+
 /// C0 controls and DEL: they would act on a terminal that shows the text.
 bool is_control_character(char c);
 

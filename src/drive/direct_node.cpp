@@ -21,14 +21,12 @@
 #include "narrowlink/io/clock.hpp"
 #include "narrowlink/io/interfaces.hpp"
 #include "narrowlink/io/log.hpp"
-#include "narrowlink/io/task_scope.hpp"
 
 #include <algorithm>
 #include <array>
 #include <utility>
 
 #include <boost/asio/post.hpp>
-#include <boost/system/system_error.hpp>
 
 namespace narrowlink::drive {
 namespace {
@@ -56,62 +54,36 @@ DirectNode::DirectNode(net::any_io_executor executor, control::Role role, Owner&
     , owner_{&owner}
     , random_{&random}
     , egress_{executor}
+    , sockets_{executor,
+               [this](DirectSocket& socket, const io::UdpSocket::Arrival& arrival) {
+                   handle_train(socket, arrival);
+                   egress_.set();
+               }}
+    , survey_{sockets_, *this}
     , block_(train_size)
 {
-    for (const char* any : {"0.0.0.0", "::"}) {
-        try {
-            auto udp = io::UdpSocket::open(executor, {*IpAddress::parse(any), 0});
-            const SocketAddress local = udp.local_address();
-            sockets_.push_back(std::make_unique<Socket>(Socket{std::move(udp), local}));
-        } catch (const boost::system::system_error& error) {
-            io::log_event(LogLevel::debug, "udp_unavailable", "address", any, "error",
-                          error.code());
-        }
-    }
 }
 
 net::awaitable<void> DirectNode::run()
 {
-    io::TaskScope scope{co_await net::this_coro::executor, [](const std::exception_ptr&) {}};
-    for (const auto& socket : sockets_)
-        scope.spawn(ingress_loop(*socket));
     auto body = egress_loop();
-    auto running = scope.run(std::move(body));
+    auto running = sockets_.run(std::move(body));
     co_await std::move(running);
-}
-
-DirectNode::Socket* DirectNode::socket_for(const SocketAddress& remote)
-{
-    for (const auto& socket : sockets_)
-        if (socket->local.ip.is_v4() == remote.ip.is_v4())
-            return socket.get();
-    return nullptr;
 }
 
 std::vector<SocketAddress> DirectNode::own_addresses() const
 {
     std::vector<SocketAddress> own;
     for (const IpAddress& ip : io::interface_addresses())
-        for (const auto& socket : sockets_)
-            if (socket->local.ip.is_v4() == ip.is_v4() && own.size() < control::max_candidates)
-                own.push_back({ip, socket->local.port});
+        if (const DirectSocket* socket = sockets_.main(ip.is_v4());
+            socket != nullptr && own.size() < control::max_candidates)
+            own.push_back({ip, socket->local.port});
     return own;
 }
 
 // ---- in
 
-net::awaitable<void> DirectNode::ingress_loop(Socket& socket)
-{
-    for (;;) {
-        auto receiving = socket.udp.receive();
-        const auto arrivals = co_await std::move(receiving);
-        for (const io::UdpSocket::Arrival& arrival : arrivals)
-            handle_train(arrival);
-        egress_.set();
-    }
-}
-
-void DirectNode::handle_train(const io::UdpSocket::Arrival& arrival)
+void DirectNode::handle_train(DirectSocket& socket, const io::UdpSocket::Arrival& arrival)
 {
     const std::size_t segment = arrival.segment_size;
     Bytes train = arrival.train;
@@ -120,27 +92,30 @@ void DirectNode::handle_train(const io::UdpSocket::Arrival& arrival)
         while (!train.empty()) {
             const Bytes datagram = train.first(std::min(segment, train.size()));
             train = train.subspan(datagram.size());
-            if (!handle_probe(arrival.from, datagram))
-                handle_packets(arrival.from, datagram, datagram.size());
+            if (!handle_probe(socket, arrival.from, datagram))
+                handle_packets({socket.id, arrival.from}, datagram, datagram.size());
         }
         return;
     }
     // Only the last one may be shorter.
     const std::size_t last = train.size() % segment;
-    if (last == wire::probe_size && handle_probe(arrival.from, train.last(last)))
+    if (last == wire::probe_size && handle_probe(socket, arrival.from, train.last(last)))
         train = train.first(train.size() - last);
     if (!train.empty())
-        handle_packets(arrival.from, train, segment);
+        handle_packets({socket.id, arrival.from}, train, segment);
 }
 
-bool DirectNode::handle_probe(const SocketAddress& from, Bytes datagram)
+bool DirectNode::handle_probe(DirectSocket& socket, const SocketAddress& from, Bytes datagram)
 {
     const auto id = wire::probe_id(datagram);
     if (!id)
         return false;
     if (gateway_ && gateway_->channel.id() == *id) {
-        if (gateway_->channel.open(datagram))
+        if (const auto probe = gateway_->channel.open(datagram)) {
             gateway_->answered = true;
+            if (socket.use == DirectSocket::Use::survey)
+                survey_.handle_probe(socket, *probe);
+        }
         return true;
     }
     const auto channel = channels_.find(*id);
@@ -152,9 +127,9 @@ bool DirectNode::handle_probe(const SocketAddress& from, Bytes datagram)
     return true;
 }
 
-void DirectNode::handle_packets(const SocketAddress& from, Bytes train, std::size_t segment_size)
+void DirectNode::handle_packets(const WayName& name, Bytes train, std::size_t segment_size)
 {
-    const auto way = ways_.find(from);
+    const auto way = ways_.find(name);
     if (way == ways_.end())
         return;
     PairDriver& driver = *way->second.driver;
@@ -189,20 +164,22 @@ void DirectNode::punch(const control::Punch& message, PairDriver& driver)
     egress_.set();
 }
 
-void DirectNode::open_way(PairDriver& driver, Peer& peer, const nat::Puncher::Opened& opened)
+void DirectNode::open_way(PairDriver& driver, Peer& peer, DirectSocket& socket,
+                          const nat::Puncher::Opened& opened)
 {
     const SocketAddress& remote = opened.remote.address;
+    const WayName name{socket.id, remote};
     io::log_event(LogLevel::debug, "way_opened", "remote", to_string(remote), "kind",
                   nat::to_string(opened.remote.kind), "rtt", opened.rtt.value_or(Duration{}));
-    if (const auto known = ways_.find(remote); known != ways_.end()) {
+    if (const auto known = ways_.find(name); known != ways_.end()) {
         if (known->second.driver == &driver) {
             driver.pair().handle_carrier_restored(io::now(), known->second.carrier);
             driver.settle();
             return;
         }
         if (const auto other = peers_.find(known->second.driver); other != peers_.end())
-            std::erase(other->second.ways, remote);
-        close_way(*known->second.driver, remote);
+            std::erase(other->second.ways, name);
+        close_way(*known->second.driver, name);
     }
     const std::size_t most =
         role_ == control::Role::client ? most_ways_of_client : most_ways_of_agent;
@@ -211,17 +188,17 @@ void DirectNode::open_way(PairDriver& driver, Peer& peer, const nat::Puncher::Op
         peer.ways.pop_front();
     }
     const path::CarrierId carrier = driver.next_carrier();
-    ways_.emplace(remote, Way{&driver, carrier});
-    peer.ways.push_back(remote);
+    ways_.emplace(name, Way{&driver, carrier, &socket});
+    peer.ways.push_back(name);
     driver.pair().add_carrier(
         io::now(), carrier,
         {.kind = path::CarrierKind::direct_udp, .mtu = direct_mtu, .paced = true});
     driver.settle();
 }
 
-void DirectNode::close_way(PairDriver& driver, const SocketAddress& remote)
+void DirectNode::close_way(PairDriver& driver, const WayName& name)
 {
-    const auto way = ways_.find(remote);
+    const auto way = ways_.find(name);
     if (way == ways_.end() || way->second.driver != &driver)
         return;
     const path::CarrierId carrier = way->second.carrier;
@@ -251,8 +228,8 @@ void DirectNode::forget(PairDriver& driver)
     const auto peer = peers_.find(&driver);
     if (peer == peers_.end())
         return;
-    for (const SocketAddress& remote : peer->second.ways)
-        close_way(driver, remote);
+    for (const WayName& name : peer->second.ways)
+        close_way(driver, name);
     channels_.erase(peer->second.channel.id());
     peers_.erase(peer);
 }
@@ -264,28 +241,57 @@ void DirectNode::observe(const control::Observe& message, const IpAddress& gatew
     std::vector<IpAddress> addresses = message.addresses;
     if (addresses.empty())
         addresses.push_back(gateway);
-    std::vector<SocketAddress> probed;
-    for (const std::uint16_t port : message.ports)
-        for (const IpAddress& ip : addresses)
-            probed.push_back({ip, port});
     const auto sender = role_ == control::Role::client ? wire::ProbeSender::client
                                                        : wire::ProbeSender::agent;
     gateway_.emplace(Gateway{.channel = {message.channel, sender},
-                             .probed = std::move(probed),
-                             .addresses = addresses.size()});
+                             .ports = message.ports,
+                             .addresses = std::move(addresses)});
+    for (const control::Family family : {control::Family::v4, control::Family::v6})
+        survey_.end(family);
     egress_.set();
 }
 
-void DirectNode::send_probe(nat::ProbeChannel& channel, const wire::Probe& probe,
-                            const SocketAddress& to, std::uint8_t ttl)
+void DirectNode::survey(const control::SurveyRequest& request)
 {
-    Socket* socket = socket_for(to);
-    if (socket == nullptr)
+    if (gateway_)
+        survey_.handle_request(io::now(), request);
+    egress_.set();
+}
+
+void DirectNode::handle_nat(const control::NatDescription& nat)
+{
+    io::log_event(LogLevel::debug, "nat_surveyed", "family", static_cast<unsigned>(nat.family),
+                  "nat", nat.text);
+    survey_.end(nat.family);
+}
+
+void DirectNode::handle_filtered(const control::Filtered& filtered)
+{
+    owner_->handle_filtered(filtered);
+}
+
+void DirectNode::send_survey_probe(DirectSocket& socket, nat::GatewaySocket to)
+{
+    if (to.port >= gateway_->ports.size())
         return;
+    unsigned address = 0;
+    for (const IpAddress& ip : gateway_->addresses)
+        if (ip.is_v4() == socket.local.ip.is_v4() && address++ == to.address)
+            send_probe(gateway_->channel, socket,
+                       {.kind = wire::ProbeKind::survey,
+                        .socket = static_cast<std::uint8_t>(socket.number),
+                        .seen = {}},
+                       {ip, gateway_->ports[to.port]});
+}
+
+void DirectNode::send_probe(nat::ProbeChannel& channel, DirectSocket& socket,
+                            const wire::Probe& probe, const SocketAddress& to, std::uint8_t ttl)
+{
     wire::Probe complete = probe;
-    complete.local_port = socket->local.port;
+    complete.local_port = socket.local.port;
     const nat::ProbePacket packet = channel.seal(complete, *random_);
-    socket->udp.try_send(to, packet, packet.size(), {.from = {}, .ttl = ttl}); // what would block is lost, like any packet
+    // What would block is lost, like any packet.
+    socket.udp.try_send(to, packet, packet.size(), {.from = {}, .ttl = ttl});
 }
 
 void DirectNode::probe_gateway(Instant now)
@@ -293,10 +299,12 @@ void DirectNode::probe_gateway(Instant now)
     if (!gateway_ || now < gateway_->due)
         return;
     const bool all = gateway_->rounds < survey_intervals.size();
-    const std::size_t count =
-        all ? gateway_->probed.size() : std::min(gateway_->addresses, gateway_->probed.size());
-    for (const SocketAddress& to : std::span{gateway_->probed}.first(count))
-        send_probe(gateway_->channel, {.kind = wire::ProbeKind::survey, .seen = {}}, to);
+    const std::size_t ports = all ? gateway_->ports.size() : 1;
+    for (const std::uint16_t port : std::span{gateway_->ports}.first(ports))
+        for (const IpAddress& ip : gateway_->addresses)
+            if (DirectSocket* socket = sockets_.main(ip.is_v4()))
+                send_probe(gateway_->channel, *socket,
+                           {.kind = wire::ProbeKind::survey, .seen = {}}, {ip, port});
     gateway_->due = now + (all ? survey_intervals[gateway_->rounds] : keep_alive_interval);
     ++gateway_->rounds;
 }
@@ -306,10 +314,12 @@ void DirectNode::drive_peers(Instant now)
     for (auto& [driver, peer] : peers_) {
         peer.puncher.handle_timeout(now);
         while (const auto transmit = peer.puncher.poll_transmit())
-            send_probe(peer.channel, transmit->probe, transmit->to, transmit->ttl);
+            if (DirectSocket* socket = sockets_.main(transmit->to.ip.is_v4()))
+                send_probe(peer.channel, *socket, transmit->probe, transmit->to, transmit->ttl);
         while (const auto event = peer.puncher.poll_event())
             if (const auto* opened = std::get_if<nat::Puncher::Opened>(&*event))
-                open_way(*driver, peer, *opened);
+                if (DirectSocket* socket = sockets_.main(opened->remote.address.ip.is_v4()))
+                    open_way(*driver, peer, *socket, *opened);
         if (role_ == control::Role::client)
             arrange_meeting(now, *driver, peer);
     }
@@ -334,7 +344,7 @@ void DirectNode::arrange_meeting(Instant now, PairDriver& driver, Peer& peer)
 
 Instant DirectNode::deadline() const
 {
-    Instant next = gateway_ ? gateway_->due : never;
+    Instant next = std::min(gateway_ ? gateway_->due : never, survey_.deadline());
     for (const auto& [driver, peer] : peers_)
         next = std::min({next, peer.puncher.deadline(), peer.meet_at});
     return next;
@@ -345,6 +355,7 @@ net::awaitable<void> DirectNode::egress_loop()
     for (;;) {
         const Instant now = io::now();
         probe_gateway(now);
+        survey_.handle_timeout(now);
         drive_peers(now);
         auto round = send_one_round();
         if (co_await std::move(round)) {
@@ -365,20 +376,20 @@ net::awaitable<bool> DirectNode::send_one_round()
         if (it == ways_.end())
             it = ways_.begin();
         last_served_ = it->first;
-        const SocketAddress remote = it->first;
+        const SocketAddress remote = it->first.remote;
+        DirectSocket& socket = *it->second.socket;
         PairDriver& driver = *it->second.driver;
         const auto train = driver.pair().poll_transmit(io::now(), it->second.carrier, block_);
         driver.drain_events();
-        Socket* socket = socket_for(remote);
-        if (train.size == 0 || socket == nullptr)
+        if (train.size == 0)
             continue;
         sent = true;
         Bytes rest = Bytes{block_}.first(train.size);
         for (;;) {
-            rest = rest.subspan(socket->udp.try_send(remote, rest, train.segment_size));
+            rest = rest.subspan(socket.udp.try_send(remote, rest, train.segment_size));
             if (rest.empty())
                 break;
-            auto waiting = socket->udp.writable();
+            auto waiting = socket.udp.writable();
             co_await std::move(waiting);
         }
     }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <boost/asio/post.hpp>
+#include <fmt/format.h>
 
 namespace narrowlink::gateway {
 namespace {
@@ -60,10 +61,15 @@ void Hub::post_rtt(control::SessionId session, Duration rtt)
     net::post(executor_, [this, session, rtt] { rendezvous_.handle_rtt(session, rtt); });
 }
 
-std::optional<nat::ProbePacket> Hub::handle_datagram(std::size_t port, const SocketAddress& from,
+void Hub::send_datagrams_with(std::function<void(const control::Rendezvous::Transmit&)> send)
+{
+    send_datagram_ = std::move(send);
+}
+
+std::optional<nat::ProbePacket> Hub::handle_datagram(const control::Rendezvous::Arrival& arrival,
                                                      Bytes datagram)
 {
-    auto answer = rendezvous_.handle_datagram(io::now(), port, from, datagram);
+    auto answer = rendezvous_.handle_datagram(io::now(), arrival, datagram);
     drain();
     return answer;
 }
@@ -98,7 +104,8 @@ void Hub::add(std::shared_ptr<Session> session, control::Role role, control::Reg
     sessions_.emplace(session->id(), Known{session, std::move(policies.token_ids)});
     tell([session] { session->accept(); });
     if (direct)
-        rendezvous_.add_session(io::now(), session->id(), role);
+        rendezvous_.add_session(io::now(), session->id(), role,
+                                fmt::format("{} {} {}", control::to_string(role), user, name));
     drain();
 }
 
@@ -112,9 +119,30 @@ void Hub::drain()
 {
     while (const auto action = registry_.poll_action())
         std::visit([this](const auto& a) { act(a); }, *action);
-    while (auto message = rendezvous_.poll_message())
+    while (auto message = rendezvous_.poll_message()) {
+        if (const auto* nat = std::get_if<control::NatDescription>(&message->message))
+            describe_nat(message->to, *nat);
         send(message->to, std::move(message->message));
+    }
+    while (const auto transmit = rendezvous_.poll_transmit())
+        if (send_datagram_)
+            send_datagram_(*transmit);
     timer_changed_.set();
+}
+
+void Hub::describe_nat(control::SessionId id, const control::NatDescription& nat)
+{
+    const auto session = sessions_.find(id);
+    if (session == sessions_.end())
+        return;
+    Known& known = session->second;
+    (nat.family == control::Family::v4 ? known.nat_v4 : known.nat_v6) = nat.text;
+    std::string text = known.nat_v4;
+    if (!known.nat_v6.empty())
+        text += fmt::format("{}IPv6: {}", text.empty() ? "" : "; ", known.nat_v6);
+    registry_.describe_nat(id, std::move(text));
+    io::log_event(LogLevel::debug, "nat_surveyed", "session", static_cast<std::uint64_t>(id),
+                  "family", static_cast<unsigned>(nat.family), "nat", nat.text);
 }
 
 void Hub::act(const control::Registry::Send& send)

@@ -7,6 +7,7 @@
 #include "narrowlink/control/rendezvous.hpp"
 #include "narrowlink/io/event.hpp"
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -30,8 +31,11 @@ public:
     void post_rtt(control::SessionId session, Duration rtt);
 
     /// As control::Rendezvous; on the hub's thread.
-    std::optional<nat::ProbePacket> handle_datagram(std::size_t port, const SocketAddress& from,
+    std::optional<nat::ProbePacket> handle_datagram(const control::Rendezvous::Arrival&,
                                                     Bytes datagram);
+
+    /// Who sends the datagrams that are no answers; before the first datagram comes.
+    void send_datagrams_with(std::function<void(const control::Rendezvous::Transmit&)> send);
 
     /// Timers and the watch over revocations, on the hub's thread.
     net::awaitable<void> run();
@@ -43,11 +47,13 @@ private:
     struct Known {
         std::shared_ptr<Session> session;
         std::vector<std::string> policy_tokens;
+        std::string nat_v4 = {}, nat_v6 = {}; ///< for lists
     };
 
     void add(std::shared_ptr<Session> session, control::Role role, control::Registry::Node node,
              ClientPolicies policies, bool direct);
     void drain();
+    void describe_nat(control::SessionId, const control::NatDescription&);
     void act(const control::Registry::Send&);
     void act(const control::Registry::Route&);
     void act(const control::Registry::Unroute&);
@@ -65,6 +71,7 @@ private:
     control::Rendezvous rendezvous_;
     Authority* authority_;
     std::map<control::SessionId, Known> sessions_;
+    std::function<void(const control::Rendezvous::Transmit&)> send_datagram_;
     io::Event timer_changed_;
     bool stopping_ = false;
 };

@@ -50,8 +50,23 @@ bool Observer::is_active() const
 
 void Observer::start(io::TaskScope& scope, Hub& hub)
 {
+    hub.send_datagrams_with([this](const control::Rendezvous::Transmit& transmit) { send(transmit); });
     for (Listener& listener : listeners_)
         scope.spawn(serve(listener, hub));
+}
+
+void Observer::send(const control::Rendezvous::Transmit& transmit)
+{
+    for (Listener& listener : listeners_) {
+        const IpAddress bound = listener.socket.local_address().ip;
+        const bool is_any = bound == IpAddress{} || bound == *IpAddress::parse("::");
+        if (listener.port != transmit.port || bound.is_v4() != transmit.to.ip.is_v4() ||
+            (!is_any && bound != transmit.from))
+            continue;
+        listener.socket.try_send(transmit.to, transmit.packet, transmit.packet.size(),
+                                 {.from = transmit.from});
+        return;
+    }
 }
 
 net::awaitable<void> Observer::serve(Listener& listener, Hub& hub)
@@ -63,7 +78,11 @@ net::awaitable<void> Observer::serve(Listener& listener, Hub& hub)
             for (Bytes rest = arrival.train; !rest.empty();) {
                 const Bytes datagram = rest.first(std::min(rest.size(), arrival.segment_size));
                 rest = rest.subspan(datagram.size());
-                const auto answer = hub.handle_datagram(listener.port, arrival.from, datagram);
+                const auto answer = hub.handle_datagram({.port = listener.port,
+                                                         .from = arrival.from,
+                                                         .at = arrival.to,
+                                                         .ttl = arrival.ttl},
+                                                        datagram);
                 if (answer)
                     listener.socket.try_send(arrival.from, *answer, answer->size(),
                                              {.from = arrival.to});

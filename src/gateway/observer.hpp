@@ -38,6 +38,7 @@ private:
     };
 
     static net::awaitable<void> serve(Listener&, Hub&);
+    void send(const control::Rendezvous::Transmit&);
 
     std::vector<std::uint16_t> ports_;
     std::vector<Listener> listeners_;

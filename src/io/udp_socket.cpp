@@ -307,6 +307,12 @@ net::awaitable<void> UdpSocket::writable()
     return state_->socket.async_wait(udp::socket::wait_write, net::use_awaitable);
 }
 
+void UdpSocket::close()
+{
+    boost::system::error_code ignored;
+    state_->socket.close(ignored);
+}
+
 std::uint64_t UdpSocket::lost_sends() const
 {
     return state_->lost_sends;

@@ -58,6 +58,26 @@ SurveyStep mapping_step(GatewayPorts gateway)
 
 } // namespace
 
+std::string_view to_string(Purpose purpose)
+{
+    switch (purpose) {
+    case Purpose::mapping: return "mapping";
+    case Purpose::allocation: return "allocation";
+    case Purpose::filtering: return "filtering";
+    case Purpose::poisoning: return "poisoning";
+    }
+    return "";
+}
+
+std::optional<Purpose> parse_purpose(std::string_view text)
+{
+    for (const Purpose purpose :
+         {Purpose::mapping, Purpose::allocation, Purpose::filtering, Purpose::poisoning})
+        if (text == to_string(purpose))
+            return purpose;
+    return std::nullopt;
+}
+
 Survey::Survey(Config config, Instant now) : config_{std::move(config)}
 {
     // Four ports and two are what the method knows to use; more would only make more evidence.

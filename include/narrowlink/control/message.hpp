@@ -6,6 +6,7 @@
 #include "narrowlink/crypto/identity.hpp"
 #include "narrowlink/nat/candidate.hpp"
 #include "narrowlink/nat/probe_channel.hpp"
+#include "narrowlink/nat/survey.hpp"
 #include "narrowlink/wire/pair.hpp"
 
 #include <cstdint>
@@ -27,6 +28,9 @@ inline constexpr std::size_t max_policies = access::max_policies;
 inline constexpr std::size_t max_agents_per_message = 50;
 inline constexpr std::size_t max_candidates = 32;
 inline constexpr std::size_t max_probe_ports = 8;
+inline constexpr std::size_t max_survey_sockets = 16;
+inline constexpr std::size_t max_survey_targets = 16;
+inline constexpr std::size_t max_survey_rounds = 4;
 
 /// The feature of nodes and gateways that look for direct paths; only with it come the messages from
 /// Observe on.
@@ -96,6 +100,7 @@ struct Agent {
     std::string software;
     std::uint64_t connected_seconds = 0;
     std::optional<std::string> address; ///< where the gateway sees it
+    std::optional<std::string> nat = {}; ///< what stands before it, for people
 
     bool operator==(const Agent&) const = default;
 };
@@ -205,6 +210,33 @@ struct Candidates {
     bool operator==(const Candidates&) const = default;
 };
 
+/// Address families in messages, as in IP's version field.
+enum class Family : std::uint8_t { v4 = 4, v6 = 6 };
+
+/// gateway → node: one step of the survey of what stands before it.
+struct SurveyRequest {
+    Family family = Family::v4;
+    nat::SurveyStep step;
+
+    bool operator==(const SurveyRequest&) const = default;
+};
+
+/// node → gateway: what has arrived at the socket of the filtering step.
+struct Filtered {
+    Family family = Family::v4;
+    nat::FilterReport report;
+
+    bool operator==(const Filtered&) const = default;
+};
+
+/// gateway → node: the survey has ended, with this result, for people.
+struct NatDescription {
+    Family family = Family::v4;
+    std::string text;
+
+    bool operator==(const NatDescription&) const = default;
+};
+
 /// client → gateway: try again to find a direct path for this pair.
 struct Meet {
     wire::PairId pair;
@@ -259,8 +291,8 @@ struct Unknown {
 
 using Message =
     std::variant<Hello, Welcome, Ping, Pong, List, Agents, Introduce, Introduced, Introduction,
-                 Refused, Interrupted, Release, Released, Observe, Candidates, Meet, Punch, Closing,
-                 Unknown>;
+                 Refused, Interrupted, Release, Released, Observe, Candidates, SurveyRequest, Filtered,
+                 NatDescription, Meet, Punch, Closing, Unknown>;
 
 /// A name that messages can carry: 1 to max_name_size bytes of UTF-8 without control characters.
 bool is_valid_name(std::string_view name);

@@ -55,7 +55,8 @@ public:
     };
 
     using Event = std::variant<Established, AgentList, Introduced, Introduction, Refused,
-                               Interrupted, Released, Observe, Punch, RttMeasured, Closed>;
+                               Interrupted, Released, Observe, SurveyRequest,
+                               NatDescription, Punch, RttMeasured, Closed>;
 
     NodeSession(Config config, Role role, Hello hello, Instant now);
 
@@ -74,6 +75,7 @@ public:
 
     /// With the feature `direct` only.
     void tell_candidates(Instant now, std::vector<SocketAddress> addresses);
+    void tell_filtered(Instant now, const Filtered& filtered);
     void meet(Instant now, wire::PairId pair);
 
     [[nodiscard]] std::optional<std::string> poll_transmit();

@@ -54,6 +54,7 @@ public:
         InstanceId instance;
         std::string software;
         std::optional<std::string> address; ///< shown in lists; empty when it is to be hidden
+        std::optional<std::string> nat = {}; ///< likewise
     };
 
     struct Send {
@@ -116,6 +117,9 @@ public:
     /// Errors: as add_agent(), and Error::policies_too_large.
     Result<> add_client(Instant now, SessionId session, Node node,
                         std::vector<access::Policy> policies);
+
+    /// What stands before this node, for lists.
+    void describe_nat(SessionId session, std::string text);
 
     /// The session has ended. Its pairs are interrupted.
     void remove(Instant now, SessionId session);

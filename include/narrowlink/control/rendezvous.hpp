@@ -3,12 +3,14 @@
 #include "narrowlink/base/random.hpp"
 #include "narrowlink/base/time.hpp"
 #include "narrowlink/control/message.hpp"
+#include "narrowlink/control/node_view.hpp"
 #include "narrowlink/nat/probe_channel.hpp"
 
 #include <cstdint>
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -39,6 +41,22 @@ public:
         Message message;
     };
 
+    /// How a datagram came.
+    struct Arrival {
+        std::size_t port = 0; ///< its place in `ports`
+        SocketAddress from;
+        IpAddress at;         ///< the gateway's address it was sent to
+        std::uint8_t ttl = 0; ///< that was left; 0: unknown
+    };
+
+    /// A datagram to send that is no answer.
+    struct Transmit {
+        std::size_t port = 0; ///< from here
+        IpAddress from;
+        SocketAddress to;
+        nat::ProbePacket packet;
+    };
+
     /// The name of a pair, as its two ends are told it.
     struct PairName {
         crypto::Pin client_key;
@@ -49,27 +67,27 @@ public:
 
     Rendezvous(Config config, Random& random);
 
-    /// A node that has the feature `direct`.
-    void add_session(Instant now, SessionId, Role);
+    /// A node that has the feature `direct`. `name` is the same in all sessions of the node.
+    void add_session(Instant now, SessionId, Role, const std::string& name = {});
     void remove_session(SessionId);
 
     /// Both ends are connected, through these sessions; removed with either of them.
     void add_pair(Instant now, PairName, SessionId client, SessionId agent);
     void remove_pair(const PairName&);
 
-    /// Candidates and Meet; other messages do nothing.
+    /// Candidates, Filtered and Meet; other messages do nothing.
     void handle(Instant now, SessionId, const Message&);
 
     void handle_rtt(SessionId, Duration rtt);
 
-    /// A datagram that came to `ports[port]`. What is returned goes back to `from` from that port;
-    /// nothing does for what is not authentic.
-    std::optional<nat::ProbePacket> handle_datagram(Instant now, std::size_t port,
-                                                    const SocketAddress& from, Bytes datagram);
+    /// What is returned goes back to where the datagram came from, from where it came to; nothing
+    /// does for what is not authentic.
+    std::optional<nat::ProbePacket> handle_datagram(Instant now, const Arrival&, Bytes datagram);
 
     void handle_timeout(Instant now);
 
     std::optional<Send> poll_message();
+    std::optional<Transmit> poll_transmit();
     [[nodiscard]] Instant deadline() const;
 
 private:
@@ -77,8 +95,10 @@ private:
         Role role;
         nat::ProbeChannel channel;
         Duration rtt{};
-        std::optional<SocketAddress> observed_v4, observed_v6; ///< at the main port
+        NodeView v4, v6;
         std::vector<SocketAddress> own; ///< what it says of itself
+
+        NodeView& view(Family family) { return family == Family::v4 ? v4 : v6; }
     };
 
     struct Pair {
@@ -90,6 +110,9 @@ private:
     };
 
     Node* find(SessionId);
+    [[nodiscard]] nat::GatewaySocket place_of(const Arrival&) const;
+    void handle_candidates(Instant now, Node&, const Candidates&);
+    void drain_views(SessionId, Node&);
     static bool is_observed(const Node&);
     void attempt(Instant now, const PairName&, Pair&);
     static std::vector<nat::Candidate> candidates_for(const Node& node, const Node& peer);
@@ -98,8 +121,11 @@ private:
     Random* random_;
     std::map<SessionId, Node> nodes_;
     std::map<wire::ProbeId, SessionId> channels_;
+    std::set<SessionId> surveyed_; ///< those whose views have a deadline
+    PortMemory memory_;
     std::map<PairName, Pair> pairs_;
     std::deque<Send> messages_;
+    std::deque<Transmit> transmits_;
 };
 
 } // namespace narrowlink::control

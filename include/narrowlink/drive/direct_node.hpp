@@ -2,8 +2,9 @@
 
 #include "narrowlink/control/message.hpp"
 #include "narrowlink/drive/pair_driver.hpp"
+#include "narrowlink/drive/survey_runner.hpp"
+#include "narrowlink/drive/udp_sockets.hpp"
 #include "narrowlink/io/event.hpp"
-#include "narrowlink/io/udp_socket.hpp"
 #include "narrowlink/nat/probe_channel.hpp"
 #include "narrowlink/nat/puncher.hpp"
 
@@ -11,15 +12,17 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace narrowlink::drive {
 
-/// A node's UDP side: one socket per address family, on which the gateway's probe service sees the
-/// node, holes are punched, and the direct carriers of all pairs run.
+/// A node's UDP side: a main socket per address family, on which the gateway's probe service sees the
+/// node, holes are punched, and direct carriers run; and the fresh ones that a survey asks for.
 ///
 /// Single-threaded.
-class DirectNode {
+class DirectNode final : SurveyRunner::Owner {
 public:
     /// What the owner is told; called from within run().
     class Owner {
@@ -28,6 +31,8 @@ public:
         /// This client has lost its direct path to the peer, or has not found one: ask the gateway for
         /// another attempt.
         virtual void handle_meeting_due(PairDriver&) = 0;
+        /// For the gateway.
+        virtual void handle_filtered(const control::Filtered&) = 0;
     };
 
     /// `random` must outlive it.
@@ -40,6 +45,12 @@ public:
 
     /// Begins to probe the gateway, which is at `gateway` unless the message says otherwise.
     void observe(const control::Observe&, const IpAddress& gateway);
+
+    /// Probes as the gateway asks; what comes of it is told to it and to no one else.
+    void survey(const control::SurveyRequest&);
+
+    /// What stands before this node, as the gateway has found out.
+    void handle_nat(const control::NatDescription&);
 
     /// The addresses of this host, with the ports of our sockets.
     [[nodiscard]] std::vector<SocketAddress> own_addresses() const;
@@ -57,21 +68,25 @@ public:
     void wake() { egress_.set(); }
 
 private:
-    struct Socket {
-        io::UdpSocket udp;
-        SocketAddress local;
+    /// From which of our sockets to where.
+    struct WayName {
+        std::uint64_t socket; ///< DirectSocket::id
+        SocketAddress remote;
+
+        auto operator<=>(const WayName&) const = default;
     };
 
     /// A direct carrier.
     struct Way {
         PairDriver* driver;
         path::CarrierId carrier;
+        DirectSocket* socket;
     };
 
     struct Peer {
         nat::ProbeChannel channel;
         nat::Puncher puncher;
-        std::deque<SocketAddress> ways; ///< the oldest first
+        std::deque<WayName> ways;       ///< the oldest first
         Instant meet_at = never;        ///< client: when to ask for another attempt
         std::size_t meetings = 0;       ///< since the last direct path
         bool has_candidates = false;    ///< did the gateway see the peer?
@@ -79,22 +94,22 @@ private:
 
     struct Gateway {
         nat::ProbeChannel channel;
-        std::vector<SocketAddress> probed; ///< every port of every address; the main ones first
-        std::size_t addresses = 0;
+        std::vector<std::uint16_t> ports;
+        std::vector<IpAddress> addresses;
         std::size_t rounds = 0; ///< of probes to all of them
         bool answered = false;
         Instant due{};
     };
 
-    Socket* socket_for(const SocketAddress& remote);
-    net::awaitable<void> ingress_loop(Socket&);
+    void send_survey_probe(DirectSocket&, nat::GatewaySocket to) override;
+    void handle_filtered(const control::Filtered&) override;
     net::awaitable<void> egress_loop();
-    void handle_train(const io::UdpSocket::Arrival&);
-    bool handle_probe(const SocketAddress& from, Bytes datagram);
-    void handle_packets(const SocketAddress& from, Bytes train, std::size_t segment_size);
-    void open_way(PairDriver&, Peer&, const nat::Puncher::Opened&);
-    void close_way(PairDriver&, const SocketAddress& remote);
-    void send_probe(nat::ProbeChannel&, const wire::Probe&, const SocketAddress& to,
+    void handle_train(DirectSocket&, const io::UdpSocket::Arrival&);
+    bool handle_probe(DirectSocket&, const SocketAddress& from, Bytes datagram);
+    void handle_packets(const WayName&, Bytes train, std::size_t segment_size);
+    void open_way(PairDriver&, Peer&, DirectSocket&, const nat::Puncher::Opened&);
+    void close_way(PairDriver&, const WayName&);
+    void send_probe(nat::ProbeChannel&, DirectSocket&, const wire::Probe&, const SocketAddress& to,
                     std::uint8_t ttl = 0);
     void probe_gateway(Instant now);
     void drive_peers(Instant now);
@@ -106,12 +121,13 @@ private:
     Owner* owner_;
     Random* random_;
     io::Event egress_;
-    std::vector<std::unique_ptr<Socket>> sockets_;
+    UdpSockets sockets_;
+    SurveyRunner survey_;
     std::optional<Gateway> gateway_;
     std::map<PairDriver*, Peer> peers_;
     std::map<wire::ProbeId, PairDriver*> channels_;
-    std::map<SocketAddress, Way> ways_;
-    SocketAddress last_served_;
+    std::map<WayName, Way> ways_;
+    WayName last_served_{};
     std::vector<std::byte> block_;
 };
 

@@ -100,6 +100,9 @@ public:
     /// Throws system_error with net::error::operation_aborted when cancelled.
     net::awaitable<void> writable();
 
+    /// Ends receive() and writable(). Whoever awaits one must keep this object until it has ended.
+    void close();
+
     /// Datagrams that try_send() took and that never left.
     [[nodiscard]] std::uint64_t lost_sends() const;
 

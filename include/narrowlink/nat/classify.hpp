@@ -53,6 +53,8 @@ struct FilterReport {
     /// The answer to the probe itself, from U0. If that did not arrive either, what is missing may
     /// as well have been lost.
     bool answered = true;
+
+    bool operator==(const FilterReport&) const = default;
 };
 
 /// All that is known about the way to one node.

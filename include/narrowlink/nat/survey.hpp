@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 namespace narrowlink::nat {
@@ -28,7 +29,12 @@ struct SurveyStep {
     unsigned sockets = 1;
     std::vector<GatewaySocket> to;
     unsigned rounds = 1;
+
+    bool operator==(const SurveyStep&) const = default;
 };
+
+std::string_view to_string(SurveyStep::Purpose);
+std::optional<SurveyStep::Purpose> parse_purpose(std::string_view text);
 
 inline constexpr Duration probe_spacing = std::chrono::milliseconds{5};
 

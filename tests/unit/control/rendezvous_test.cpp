@@ -43,7 +43,7 @@ protected:
     {
         nat::ProbeChannel& channel = channels.at(from);
         const auto packet = channel.seal({.kind = wire::ProbeKind::survey, .token = 9, .seen = {}}, random);
-        const auto answer = rendezvous.handle_datagram(now, port, at, packet);
+        const auto answer = rendezvous.handle_datagram(now, {.port = port, .from = at, .at = {}}, packet);
         drain();
         if (!answer)
             return std::nullopt;
@@ -91,14 +91,14 @@ TEST_F(RendezvousTest, TellsANodeFromWhereItIsSeen)
 TEST_F(RendezvousTest, IsSilentToStrangersReplaysAndForgeries)
 {
     auto packet = channels.at(client_id).seal({.seen = {}}, random);
-    EXPECT_TRUE(rendezvous.handle_datagram(now, 0, client_seen, packet));
-    EXPECT_FALSE(rendezvous.handle_datagram(now, 0, agent_seen, packet)) << "replayed";
+    EXPECT_TRUE(rendezvous.handle_datagram(now, {.from = client_seen, .at = {}}, packet));
+    EXPECT_FALSE(rendezvous.handle_datagram(now, {.from = agent_seen, .at = {}}, packet)) << "replayed";
     packet = channels.at(client_id).seal({.seen = {}}, random);
     packet[50] ^= std::byte{1};
-    EXPECT_FALSE(rendezvous.handle_datagram(now, 0, client_seen, packet)) << "forged";
+    EXPECT_FALSE(rendezvous.handle_datagram(now, {.from = client_seen, .at = {}}, packet)) << "forged";
     random.fill(packet);
-    EXPECT_FALSE(rendezvous.handle_datagram(now, 0, client_seen, packet)) << "a stranger's";
-    EXPECT_FALSE(rendezvous.handle_datagram(now, 0, client_seen, {}));
+    EXPECT_FALSE(rendezvous.handle_datagram(now, {.from = client_seen, .at = {}}, packet)) << "a stranger's";
+    EXPECT_FALSE(rendezvous.handle_datagram(now, {.from = client_seen, .at = {}}, {}));
     rendezvous.remove_session(client_id);
     EXPECT_FALSE(probe(client_id, client_seen)) << "a session that has ended";
 }

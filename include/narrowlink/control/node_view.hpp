@@ -1,0 +1,94 @@
+#pragma once
+
+#include "narrowlink/base/time.hpp"
+#include "narrowlink/nat/survey.hpp"
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace narrowlink::control {
+
+/// Ports that the mappings of a node had, per external address: a NAT that gives out blocks shows
+/// their borders in time.
+class PortMemory {
+public:
+    static constexpr std::size_t most_ports = 512;     ///< per node and address
+    static constexpr std::size_t most_entries = 4'096; ///< the oldest are forgotten
+
+    void remember(const std::string& node, const std::vector<SocketAddress>& mapped);
+    [[nodiscard]] std::vector<std::uint16_t> ports(const std::string& node,
+                                                   const IpAddress& external) const;
+
+private:
+    using Key = std::pair<std::string, IpAddress>;
+
+    std::map<Key, std::deque<std::uint16_t>> ports_;
+    std::deque<Key> oldest_;
+};
+
+/// What the gateway knows of one node in one address family: where it is seen, and what stands
+/// before it. The latter is surveyed when the node is first seen, and again when it is seen
+/// elsewhere, not more often than once in `survey_interval`.
+///
+/// Contract: after each call drain poll_request(), poll_transmit() and poll_finished(), then wait
+/// until deadline().
+class NodeView {
+public:
+    static constexpr Duration survey_interval = std::chrono::minutes{1};
+
+    struct Config {
+        nat::GatewayPorts gateway;
+        std::string node; ///< its name in `memory`, over its sessions
+        PortMemory* memory = nullptr;
+    };
+
+    explicit NodeView(Config config) : config_{std::move(config)} {}
+
+    /// The node has told its addresses of this family.
+    void handle_own_addresses(Instant now, std::vector<IpAddress> own);
+
+    /// An authentic survey probe that came to `at`, an address of the gateway. Returns whether the
+    /// node has moved: it was seen elsewhere before.
+    bool handle_probe(Instant now, const nat::Observation& observation, const IpAddress& at);
+    void handle_filter_report(Instant now, const nat::FilterReport& report);
+    void handle_timeout(Instant now);
+
+    [[nodiscard]] std::optional<nat::SurveyStep> poll_request();
+    [[nodiscard]] std::optional<nat::Survey::Transmit> poll_transmit();
+    /// True once after each survey: behaviour() is new.
+    [[nodiscard]] bool poll_finished();
+    [[nodiscard]] Instant deadline() const;
+
+    /// Where its main socket is seen from the gateway's main port.
+    [[nodiscard]] const std::optional<SocketAddress>& observed() const { return observed_; }
+    /// The gateway's address that it probes.
+    [[nodiscard]] const IpAddress& probed() const { return probed_; }
+    /// Nothing before the first survey has ended.
+    [[nodiscard]] const std::optional<nat::Behaviour>& behaviour() const { return behaviour_; }
+    [[nodiscard]] bool is_being_surveyed() const { return survey_.has_value(); }
+    /// Its external addresses, as far as they were seen; the observed one first.
+    [[nodiscard]] std::vector<IpAddress> external_addresses() const;
+
+private:
+    void want_survey(Instant at);
+    void begin(Instant now);
+    void settle();
+
+    Config config_;
+    std::vector<IpAddress> own_;
+    std::optional<SocketAddress> observed_;
+    IpAddress probed_;
+    std::optional<nat::Behaviour> behaviour_;
+    std::vector<IpAddress> pool_;
+    std::optional<nat::Survey> survey_;
+    std::optional<Instant> surveyed_at_; ///< begin of the latest
+    Instant survey_due_ = never;
+    bool has_told_ = false; ///< its own addresses
+    bool finished_ = false;
+};
+
+} // namespace narrowlink::control

@@ -1,0 +1,117 @@
+// Theory of operation
+//
+// A request becomes a queue of probes, one of which goes out every nat::probe_spacing. Sockets are
+// opened when the first of their probes is due and stay until the survey has ended: a NAT must not
+// give their mappings to others meanwhile.
+//
+// Limits: those of control::SurveyRequest, one request at a time per family; whatever happens, the
+// sockets are closed `patience` after the last request.
+
+#include "narrowlink/drive/survey_runner.hpp"
+
+#include <algorithm>
+
+namespace narrowlink::drive {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration report_delay = 300ms; ///< for what the last probe may still bring
+constexpr Duration patience = 10s;
+
+} // namespace
+
+void SurveyRunner::handle_request(Instant now, const control::SurveyRequest& request)
+{
+    Survey& survey = surveys_[request.family];
+    const nat::SurveyStep& step = request.step;
+    survey.work.clear();
+    for (unsigned round = 0; round < step.rounds; ++round)
+        for (unsigned socket = 0; socket < step.sockets; ++socket)
+            for (const nat::GatewaySocket to : step.to)
+                survey.work.push_back({.socket = step.first_socket + socket, .to = to});
+    const bool reports = step.purpose == nat::SurveyStep::Purpose::filtering;
+    survey.report = {.answered = false};
+    const Duration sending = nat::probe_spacing * static_cast<int>(survey.work.size());
+    survey.report_at = reports ? now + sending + report_delay : never;
+    survey.due = now;
+    survey.end_at = now + patience;
+    advance(now, request.family, survey);
+}
+
+void SurveyRunner::end(control::Family family)
+{
+    const auto survey = surveys_.find(family);
+    if (survey == surveys_.end())
+        return;
+    for (const auto& [number, socket] : survey->second.sockets)
+        UdpSockets::close(*socket);
+    surveys_.erase(survey);
+}
+
+DirectSocket* SurveyRunner::socket_for(control::Family family, unsigned number)
+{
+    const bool v4 = family == control::Family::v4;
+    if (number == nat::mapping_socket)
+        return sockets_->main(v4);
+    auto& sockets = surveys_.at(family).sockets;
+    const auto known = sockets.find(number);
+    if (known != sockets.end())
+        return known->second.get();
+    auto socket = sockets_->open(v4, DirectSocket::Use::survey);
+    if (!socket)
+        return nullptr;
+    socket->number = number;
+    return sockets.emplace(number, std::move(socket)).first->second.get();
+}
+
+void SurveyRunner::handle_probe(const DirectSocket& socket, const wire::Probe& probe)
+{
+    const auto survey = surveys_.find(socket.local.ip.is_v4() ? control::Family::v4
+                                                              : control::Family::v6);
+    if (survey == surveys_.end() || socket.number != nat::filter_socket)
+        return;
+    nat::FilterReport& report = survey->second.report;
+    if (probe.kind == wire::ProbeKind::observed)
+        report.answered = true;
+    else if (probe.kind == wire::ProbeKind::filter)
+        (probe.socket < 8 ? report.from_port : report.from_address) = true;
+}
+
+void SurveyRunner::advance(Instant now, control::Family family, Survey& survey)
+{
+    if (!survey.work.empty() && survey.due <= now) {
+        const Work work = survey.work.front();
+        survey.work.pop_front();
+        survey.due = now + nat::probe_spacing;
+        if (DirectSocket* socket = socket_for(family, work.socket))
+            owner_->send_survey_probe(*socket, work.to);
+    }
+    if (survey.report_at <= now) {
+        survey.report_at = never;
+        owner_->handle_filtered({.family = family, .report = survey.report});
+    }
+}
+
+void SurveyRunner::handle_timeout(Instant now)
+{
+    for (const control::Family family : {control::Family::v4, control::Family::v6}) {
+        const auto survey = surveys_.find(family);
+        if (survey == surveys_.end())
+            continue;
+        advance(now, family, survey->second);
+        if (now >= survey->second.end_at)
+            end(family);
+    }
+}
+
+Instant SurveyRunner::deadline() const
+{
+    Instant next = never;
+    for (const auto& [family, survey] : surveys_)
+        next = std::min(
+            {next, survey.work.empty() ? never : survey.due, survey.report_at, survey.end_at});
+    return next;
+}
+
+} // namespace narrowlink::drive
