@@ -55,6 +55,7 @@ private:
 
     void handle_meeting_due(drive::PairDriver&) override {} // the client asks
     void handle_filtered(const control::Filtered&) override;
+    void handle_punched(drive::PairDriver&, std::uint32_t, bool) override {} // the client tells
 
     void introduce(const control::Introduction&);
     ServedPair* find(const wire::PairId&, const std::optional<crypto::Pin>& client);
@@ -150,6 +151,9 @@ void Agent::Impl::handle_session_event(const control::NodeSession::Event& event)
     } else if (const auto* punch = std::get_if<control::Punch>(&event)) {
         if (ServedPair* pair = find(punch->pair, punch->client_key))
             direct_.punch(*punch, pair->driver());
+    } else if (const auto* aim = std::get_if<control::Aim>(&event)) {
+        if (ServedPair* pair = find(aim->pair, aim->client_key))
+            direct_.aim(*aim, pair->driver());
     }
 }
 

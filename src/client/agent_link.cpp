@@ -199,6 +199,27 @@ void AgentLink::handle_punch(const control::Punch& punch)
         direct_->punch(punch, connection_->driver());
 }
 
+void AgentLink::handle_aim(const control::Aim& aim)
+{
+    if (aim.pair == pair_id_ && connection_)
+        direct_->aim(aim, connection_->driver());
+}
+
+void AgentLink::handle_unreachable(const control::Unreachable& unreachable)
+{
+    if (unreachable.pair == pair_id_ && connection_)
+        direct_->handle_unreachable(unreachable, connection_->driver());
+}
+
+void AgentLink::tell_punched(drive::PairDriver& driver, std::uint32_t attempt, bool opened)
+{
+    control::NodeSession* session = node_->session();
+    if (session == nullptr || !connection_ || &connection_->driver() != &driver)
+        return;
+    session->tell_punched(io::now(), {.pair = pair_id_, .attempt = attempt, .opened = opened});
+    node_->wake();
+}
+
 void AgentLink::meet(drive::PairDriver& driver)
 {
     control::NodeSession* session = node_->session();

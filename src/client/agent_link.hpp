@@ -90,9 +90,13 @@ public:
     void handle_interrupted(const wire::PairId&);
     void handle_released(const wire::PairId&);
     void handle_punch(const control::Punch&);
+    void handle_aim(const control::Aim&);
+    void handle_unreachable(const control::Unreachable&);
 
     /// Asks the gateway for another attempt to find a direct path.
     void meet(drive::PairDriver&);
+    /// Tells it how an attempt has ended.
+    void tell_punched(drive::PairDriver&, std::uint32_t attempt, bool opened);
 
     /// What `status` shows, as a JSON object.
     [[nodiscard]] std::string report();

@@ -178,6 +178,10 @@ void ClientNode::handle_session_event(const control::NodeSession::Event& event)
         direct_.handle_nat(*nat);
     else if (const auto* punch = std::get_if<control::Punch>(&event))
         link_->handle_punch(*punch);
+    else if (const auto* aim = std::get_if<control::Aim>(&event))
+        link_->handle_aim(*aim);
+    else if (const auto* unreachable = std::get_if<control::Unreachable>(&event))
+        link_->handle_unreachable(*unreachable);
     else if (const auto* introduced = std::get_if<control::Introduced>(&event))
         link_->handle_introduced(*introduced);
     else if (const auto* refused = std::get_if<control::Refused>(&event))
@@ -192,6 +196,12 @@ void ClientNode::handle_meeting_due(drive::PairDriver& driver)
 {
     if (link_)
         link_->meet(driver);
+}
+
+void ClientNode::handle_punched(drive::PairDriver& driver, std::uint32_t attempt, bool opened)
+{
+    if (link_)
+        link_->tell_punched(driver, attempt, opened);
 }
 
 void ClientNode::handle_filtered(const control::Filtered& filtered)

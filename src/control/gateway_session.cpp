@@ -184,6 +184,7 @@ void GatewaySession::handle_established(Instant now, Message message)
                    [&](Candidates& m) { events_.push_back(MessageReceived{std::move(m)}); },
                    [&](Filtered& m) { events_.push_back(MessageReceived{m}); },
                    [&](Meet& m) { report_from_client(now, m); },
+                   [&](Punched& m) { report_from_client(now, m); },
                    [&](Release& m) {
                        if (m.client_key.has_value() != (role_ == Role::agent))
                            close(now, ClosingReason::protocol_error,

@@ -229,10 +229,10 @@ json::object to_object(const Meet& m)
     return object;
 }
 
-json::object to_object(const Punch& m)
+/// Where to send to: what punch and aim share.
+template <class Targets>
+void add_targets(json::object& object, const Targets& m)
 {
-    json::object object = pair_message("punch", m);
-    add_channel(object, m.channel);
     object["attempt"] = m.attempt;
     object["fire_in_ms"] = m.fire_in_ms;
     json::array candidates;
@@ -243,6 +243,65 @@ json::object to_object(const Punch& m)
         candidates.emplace_back(std::move(one));
     }
     object["candidates"] = std::move(candidates);
+    if (!m.spray)
+        return;
+    json::object spray;
+    spray["addresses"] = addresses(m.spray->addresses);
+    spray["first"] = m.spray->first;
+    spray["count"] = m.spray->count;
+    spray["step"] = m.spray->step;
+    spray["order"] = text(spray_order(m.spray->order));
+    object["spray"] = std::move(spray);
+}
+
+json::object to_object(const Punch& m)
+{
+    json::object object = pair_message("punch", m);
+    add_channel(object, m.channel);
+    add_targets(object, m);
+    const Punch usual;
+    if (m.sockets != usual.sockets)
+        object["sockets"] = m.sockets;
+    if (m.fresh) {
+        object["fresh"] = true;
+        object["family"] = static_cast<unsigned>(m.family);
+    }
+    if (m.sample)
+        object["sample"] = true;
+    if (m.wait)
+        object["wait"] = true;
+    if (m.first_ttl != usual.first_ttl)
+        object["first_ttl"] = m.first_ttl;
+    if (m.retry_ttl != usual.retry_ttl)
+        object["retry_ttl"] = m.retry_ttl;
+    if (m.packets != usual.packets)
+        object["packets"] = m.packets;
+    if (m.time_ms != usual.time_ms)
+        object["time_ms"] = m.time_ms;
+    return object;
+}
+
+json::object to_object(const Aim& m)
+{
+    json::object object = pair_message("aim", m);
+    add_targets(object, m);
+    return object;
+}
+
+json::object to_object(const Punched& m)
+{
+    json::object object = typed("punched");
+    object["pair"] = text(to_string(m.pair));
+    object["attempt"] = m.attempt;
+    object["opened"] = m.opened;
+    return object;
+}
+
+json::object to_object(const Unreachable& m)
+{
+    json::object object = typed("unreachable");
+    object["pair"] = text(to_string(m.pair));
+    object["message"] = text(readable_sentence(m.message));
     return object;
 }
 
@@ -255,6 +314,15 @@ json::object to_object(const Closing& m)
 }
 
 } // namespace
+
+std::string_view spray_order(nat::Spray::Order order)
+{
+    switch (order) {
+    case nat::Spray::Order::sequential: return "sequential";
+    case nat::Spray::Order::random: return "random";
+    }
+    return "";
+}
 
 std::string format(const Message& message)
 {

@@ -74,6 +74,28 @@ public:
         return static_cast<unsigned>(value);
     }
 
+    unsigned optional_count(std::string_view name, unsigned absent, std::size_t most)
+    {
+        return has(name) ? count(name, 0, most) : absent;
+    }
+
+    /// Between -most and most, and not 0.
+    int step(std::string_view name, int most)
+    {
+        const json::value* value = require(name);
+        const std::int64_t step = value && value->is_int64() ? value->get_int64() : 0;
+        ok_ = ok_ && step != 0 && step >= -most && step <= most;
+        return ok_ ? static_cast<int>(step) : 1;
+    }
+
+    /// Fails if it is there but no object.
+    const json::object* optional_object(std::string_view name)
+    {
+        const json::value* value = object_->if_contains(name);
+        ok_ = ok_ && (!value || value->is_object());
+        return value && value->is_object() ? &value->get_object() : nullptr;
+    }
+
     [[nodiscard]] bool has(std::string_view name) const { return object_->contains(name); }
 
     Family family()
@@ -389,12 +411,26 @@ NatDescription parse_nat(Members& in)
     return m;
 }
 
-Punch parse_punch(Members& in)
+nat::Spray parse_spray(Members& in)
 {
-    Punch m;
-    m.pair = in.id<wire::PairId>("pair");
-    m.client_key = in.optional_pin("client_key");
-    m.channel = in.channel();
+    constexpr std::size_t most_ports = std::numeric_limits<std::uint16_t>::max();
+    constexpr int largest_step = 1'024;
+    nat::Spray spray;
+    spray.addresses = in.addresses<IpAddress>("addresses", nat::most_pool_addresses);
+    spray.first = static_cast<std::uint16_t>(in.count("first", 1, most_ports));
+    spray.count = in.count("count", 1, most_ports);
+    spray.step = in.step("step", largest_step);
+    const std::string order = in.name("order");
+    if (order == spray_order(nat::Spray::Order::random))
+        spray.order = nat::Spray::Order::random;
+    else if (order != spray_order(nat::Spray::Order::sequential))
+        in.fail();
+    return spray;
+}
+
+template <class Targets>
+void parse_targets(Members& in, Targets& m)
+{
     m.attempt = in.u32("attempt");
     m.fire_in_ms = in.u32("fire_in_ms");
     for (const json::value& element : in.array("candidates", max_candidates)) {
@@ -410,6 +446,60 @@ Punch parse_punch(Members& in)
         else if (kind) // a later version may know more kinds
             m.candidates.push_back({*address, *kind});
     }
+    if (const json::object* spray = in.optional_object("spray")) {
+        Members members{*spray};
+        m.spray = parse_spray(members);
+        if (!members.ok())
+            in.fail();
+    }
+}
+
+Punch parse_punch(Members& in)
+{
+    constexpr std::size_t largest_ttl = std::numeric_limits<std::uint8_t>::max();
+    Punch m;
+    m.pair = in.id<wire::PairId>("pair");
+    m.client_key = in.optional_pin("client_key");
+    m.channel = in.channel();
+    parse_targets(in, m);
+    m.sockets = std::max(in.optional_count("sockets", m.sockets, max_punch_sockets), 1U);
+    m.fresh = in.flag("fresh");
+    if (in.has("family"))
+        m.family = in.family();
+    m.sample = in.flag("sample");
+    m.wait = in.flag("wait");
+    m.first_ttl =
+        static_cast<std::uint8_t>(in.optional_count("first_ttl", m.first_ttl, largest_ttl));
+    m.retry_ttl =
+        static_cast<std::uint8_t>(in.optional_count("retry_ttl", m.retry_ttl, largest_ttl));
+    m.packets = in.optional_count("packets", m.packets, nat::most_packets);
+    m.time_ms = in.optional_count("time_ms", m.time_ms, max_punch_time_ms);
+    return m;
+}
+
+Aim parse_aim(Members& in)
+{
+    Aim m;
+    m.pair = in.id<wire::PairId>("pair");
+    m.client_key = in.optional_pin("client_key");
+    parse_targets(in, m);
+    return m;
+}
+
+Punched parse_punched(Members& in)
+{
+    Punched m;
+    m.pair = in.id<wire::PairId>("pair");
+    m.attempt = in.u32("attempt");
+    m.opened = in.flag("opened");
+    return m;
+}
+
+Unreachable parse_unreachable(Members& in)
+{
+    Unreachable m;
+    m.pair = in.id<wire::PairId>("pair");
+    m.message = in.sentence("message");
     return m;
 }
 
@@ -472,6 +562,12 @@ Message parse_members(const std::string& type, Members& in)
         return Meet{in.id<wire::PairId>("pair")};
     if (type == "punch")
         return parse_punch(in);
+    if (type == "aim")
+        return parse_aim(in);
+    if (type == "punched")
+        return parse_punched(in);
+    if (type == "unreachable")
+        return parse_unreachable(in);
     if (type == "closing")
         return parse_closing(in);
     return Unknown{type};

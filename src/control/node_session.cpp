@@ -123,6 +123,8 @@ void NodeSession::handle_established(Instant now, Message message)
             [&](SurveyRequest& m) { events_.push_back(std::move(m)); },
             [&](NatDescription& m) { events_.push_back(std::move(m)); },
             [&](Punch& m) { report_pair(std::move(m)); },
+            [&](Aim& m) { report_pair(std::move(m)); },
+            [&](Unreachable& m) { report_to(Role::client, std::move(m)); },
             [&](Closing& m) { end(m.reason, std::move(m.message)); },
             [](const Unknown&) {},
             [&](const auto&) {
@@ -209,6 +211,12 @@ void NodeSession::meet(Instant, wire::PairId pair)
 {
     if (is_established())
         send(Meet{pair});
+}
+
+void NodeSession::tell_punched(Instant, const Punched& punched)
+{
+    if (is_established())
+        send(punched);
 }
 
 void NodeSession::ping_if_due(Instant now)

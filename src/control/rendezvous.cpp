@@ -5,9 +5,18 @@
 // A node probes from the socket that it will use for direct paths as soon as it is told to
 // (`observe`), and goes on, so that its NAT keeps the mapping and the gateway sees it change.
 //
-// A pair's attempts: the first when it comes up, as soon as both ends have been observed (or
+// A pair's rounds of attempts: the first when it comes up, as soon as both ends have been observed (or
 // longest_wait later, with what there is); then whenever the client asks (`meet`), or an end's
-// observed address has changed, at most one in shortest_interval. Each attempt has a key of its own.
+// observed address has changed, at most one in shortest_interval. Within a round:
+//
+//   not yet surveyed → first_rung(), which needs to know nothing
+//     survey ends    → if that attempt is in vain, it is given up
+//   surveyed         → each rung of the ladder until one works: what has worked between these external
+//                      addresses first; or Unreachable
+//   attempt failed   → the next rung
+//
+// Each attempt has a key of its own. Where targets depend on a fresh mapping, its owner samples it: a
+// probe under that key, from which the gateway computes what it tells the other end (`aim`).
 //
 // Timing: what is sent now arrives half a round trip later. Both ends are told how long to wait, so
 // that their first probes leave at the same time and cross.
@@ -17,6 +26,7 @@
 #include "words.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace narrowlink::control {
 namespace {
@@ -24,6 +34,15 @@ namespace {
 /// What an end needs between being told and sending: nat::Puncher opens its own NAT first.
 constexpr Duration margin = std::chrono::milliseconds{40};
 constexpr Duration longest_half_trip = std::chrono::milliseconds{500};
+
+/// For the client's word on how an attempt went.
+constexpr Duration grace = std::chrono::seconds{2};
+
+std::uint32_t milliseconds_of(Duration duration)
+{
+    const auto count = std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+    return static_cast<std::uint32_t>(std::max<std::int64_t>(count, 0));
+}
 
 Duration half_trip(Duration rtt)
 {
@@ -80,9 +99,15 @@ void Rendezvous::remove_session(SessionId id)
     channels_.erase(found->second.channel.id());
     surveyed_.erase(id);
     nodes_.erase(found);
-    std::erase_if(pairs_, [id](const auto& entry) {
-        return entry.second.client == id || entry.second.agent == id;
-    });
+    for (auto it = pairs_.begin(); it != pairs_.end();) {
+        Pair& pair = it->second;
+        if (pair.client != id && pair.agent != id) {
+            ++it;
+            continue;
+        }
+        end_attempt(pair);
+        it = pairs_.erase(it);
+    }
 }
 
 void Rendezvous::add_pair(Instant now, PairName name, SessionId client, SessionId agent)
@@ -90,6 +115,8 @@ void Rendezvous::add_pair(Instant now, PairName name, SessionId client, SessionI
     if (find(client) == nullptr || find(agent) == nullptr)
         return;
     Pair& pair = pairs_[name];
+    end_attempt(pair);
+    pair.waits_for_survey = false;
     pair.client = client;
     pair.agent = agent;
     pair.due = now;
@@ -99,7 +126,11 @@ void Rendezvous::add_pair(Instant now, PairName name, SessionId client, SessionI
 
 void Rendezvous::remove_pair(const PairName& name)
 {
-    pairs_.erase(name);
+    const auto pair = pairs_.find(name);
+    if (pair == pairs_.end())
+        return;
+    end_attempt(pair->second);
+    pairs_.erase(pair);
 }
 
 void Rendezvous::handle(Instant now, SessionId id, const Message& message)
@@ -115,8 +146,10 @@ void Rendezvous::handle(Instant now, SessionId id, const Message& message)
         drain_views(id, *node);
     } else if (const auto* meet = std::get_if<Meet>(&message)) {
         for (auto& [name, pair] : pairs_)
-            if (pair.client == id && name.id == meet->pair)
+            if (pair.client == id && name.id == meet->pair && !pair.is_busy())
                 pair.due = std::min(pair.due, now);
+    } else if (const auto* punched = std::get_if<Punched>(&message)) {
+        handle_punched(now, id, *punched);
     }
     handle_timeout(now);
 }
@@ -171,8 +204,10 @@ void Rendezvous::drain_views(SessionId id, Node& node)
                                   .to = transmit->to,
                                   .packet = node.channel.seal(probe, *random_)});
         }
-        if (view.poll_finished())
+        if (view.poll_finished()) {
             messages_.push_back({id, NatDescription{family, nat::describe(*view.behaviour())}});
+            newly_surveyed_.push_back(id);
+        }
     }
     if (std::min(node.v4.deadline(), node.v6.deadline()) == never)
         surveyed_.erase(id);
@@ -185,8 +220,12 @@ std::optional<nat::ProbePacket> Rendezvous::handle_datagram(Instant now, const A
 {
     const auto id = wire::probe_id(datagram);
     const auto owner = id ? channels_.find(*id) : channels_.end();
-    if (owner == channels_.end())
+    if (owner == channels_.end()) {
+        if (const auto sampled = id ? attempts_.find(*id) : attempts_.end();
+            sampled != attempts_.end())
+            handle_sample(now, arrival, PairName{sampled->second}, datagram);
         return std::nullopt;
+    }
     Node& node = nodes_.at(owner->second);
     const auto probe = node.channel.open(datagram);
     if (!probe || probe->sender != sender_of(node.role) || probe->kind != wire::ProbeKind::survey)
@@ -225,58 +264,256 @@ void Rendezvous::handle_timeout(Instant now)
         node.v6.handle_timeout(now);
         drain_views(id, node);
     }
+    while (!newly_surveyed_.empty()) {
+        const SessionId id = newly_surveyed_.back();
+        newly_surveyed_.pop_back();
+        handle_survey_end(now, id);
+    }
     for (auto& [name, pair] : pairs_) {
+        if (pair.running && now >= pair.running->end_at) {
+            end_attempt(pair);
+            continue_round(now, name, pair);
+        }
         const Instant earliest =
             pair.attempts == 0 ? pair.due : std::max(pair.due, pair.last + config_.shortest_interval);
         if (pair.due == never || now < earliest)
             continue;
         const bool both = is_observed(nodes_.at(pair.client)) && is_observed(nodes_.at(pair.agent));
         if (both || now >= pair.give_up)
-            attempt(now, name, pair);
+            begin_round(now, name, pair);
     }
 }
 
-/// The peer's addresses, as far as this node may be told to send to them.
-std::vector<nat::Candidate> Rendezvous::candidates_for(const Node& node, const Node& peer)
-{
-    std::vector<nat::Candidate> candidates;
-    const auto& peer_v4 = peer.v4.observed();
-    if (peer.v6.observed())
-        candidates.push_back({*peer.v6.observed(), nat::CandidateKind::host_v6});
-    if (peer_v4)
-        candidates.push_back({*peer_v4, nat::CandidateKind::observed});
-    const bool same_network =
-        node.v4.observed() && peer_v4 && node.v4.observed()->ip == peer_v4->ip;
-    if (same_network)
-        for (const SocketAddress& own : peer.own)
-            if (own.ip.is_v4() && own != *peer_v4 &&
-                candidates.size() < max_candidates)
-                candidates.push_back({own, nat::CandidateKind::host});
-    return candidates;
-}
+// ---- rounds
 
-void Rendezvous::attempt(Instant now, const PairName& name, Pair& pair)
+PairEnds Rendezvous::ends_of(const Pair& pair) const
 {
-    pair.due = never;
     const Node& client = nodes_.at(pair.client);
     const Node& agent = nodes_.at(pair.agent);
-    Punch punch{.pair = name.id, .client_key = {}, .channel = {}, .candidates = {}};
-    random_->fill(punch.channel.id);
-    random_->fill(punch.channel.key);
-    punch.attempt = ++pair.attempts;
-    pair.last = now;
+    return {.client = {.v4 = &client.v4, .v6 = &client.v6, .own = &client.own},
+            .agent = {.v4 = &agent.v4, .v6 = &agent.v6, .own = &agent.own}};
+}
 
-    const Duration fire = std::max(half_trip(client.rtt), half_trip(agent.rtt)) + margin;
-    const auto send = [&](SessionId to, const Node& node, const Node& peer) {
-        const auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(
-            fire - half_trip(node.rtt));
-        punch.fire_in_ms = static_cast<std::uint32_t>(wait.count());
-        punch.candidates = candidates_for(node, peer);
-        messages_.push_back({to, punch});
+void Rendezvous::begin_round(Instant now, const PairName& name, Pair& pair)
+{
+    end_attempt(pair);
+    pair.due = never;
+    pair.last = now;
+    pair.has_tried_first = false;
+    pair.is_unreachable = false;
+    pair.ladder.reset();
+    pair.next = 0;
+    continue_round(now, name, pair);
+}
+
+void Rendezvous::continue_round(Instant now, const PairName& name, Pair& pair)
+{
+    const PairEnds ends = ends_of(pair);
+    pair.waits_for_survey = false;
+    if (!pair.ladder && !is_surveyed(ends)) {
+        if (!std::exchange(pair.has_tried_first, true))
+            attempt(now, name, pair, first_rung());
+        else
+            pair.waits_for_survey = nodes_.at(pair.client).is_being_surveyed() ||
+                                    nodes_.at(pair.agent).is_being_surveyed();
+        return;
+    }
+    if (!pair.ladder) {
+        pair.ladder = best_first(ends);
+        if (pair.ladder->empty() && shares_address(ends) && !pair.has_tried_first)
+            pair.ladder->push_back(first_rung());
+        if (pair.ladder->empty())
+            if (std::string why = why_unreachable(ends); !why.empty()) {
+                pair.is_unreachable = true;
+                messages_.push_back(
+                    {pair.client, Unreachable{.pair = name.id, .message = std::move(why)}});
+            }
+        // What the first attempt has done already.
+        if (pair.has_tried_first)
+            std::erase_if(*pair.ladder, [](const Rung& rung) {
+                return rung.step.technique == nat::Technique::observed &&
+                       !rung.step.fresh_sockets && !rung.step.every_address;
+            });
+    }
+    if (pair.next < pair.ladder->size()) {
+        const Rung rung = (*pair.ladder)[pair.next++];
+        attempt(now, name, pair, rung);
+    }
+}
+
+/// What the first attempt cannot do may be known before it has failed.
+void Rendezvous::handle_survey_end(Instant now, SessionId id)
+{
+    for (auto& [name, pair] : pairs_) {
+        if (pair.client != id && pair.agent != id)
+            continue;
+        const PairEnds ends = ends_of(pair);
+        if (pair.running && pair.running->is_first && is_surveyed(ends) && !shares_address(ends)) {
+            const std::vector<Rung> ladder = ladder_for(ends);
+            if (ladder.empty() || ladder.front().step.technique == nat::Technique::observed)
+                continue;
+            end_attempt(pair);
+            continue_round(now, name, pair);
+        } else if (pair.waits_for_survey) {
+            continue_round(now, name, pair);
+        } else if (pair.is_unreachable) {
+            pair.due = std::min(pair.due, now);
+        }
+    }
+}
+
+void Rendezvous::handle_punched(Instant now, SessionId client, const Punched& punched)
+{
+    for (auto& [name, pair] : pairs_) {
+        if (pair.client != client || name.id != punched.pair || !pair.running ||
+            pair.attempts != punched.attempt)
+            continue;
+        if (punched.opened)
+            remember(pair);
+        end_attempt(pair);
+        if (!punched.opened)
+            continue_round(now, name, pair);
+    }
+}
+
+void Rendezvous::end_attempt(Pair& pair)
+{
+    if (pair.running)
+        attempts_.erase(pair.running->channel.id());
+    pair.running.reset();
+}
+
+std::optional<Rendezvous::External> Rendezvous::external(const PairEnds& ends, Family family)
+{
+    const auto& client = ends.client.view(family).observed();
+    const auto& agent = ends.agent.view(family).observed();
+    if (!client || !agent)
+        return std::nullopt;
+    return External{client->ip, agent->ip};
+}
+
+void Rendezvous::remember(const Pair& pair)
+{
+    const Rung& rung = pair.running->rung;
+    const auto key = external(ends_of(pair), rung.family);
+    if (!key || pair.running->is_first)
+        return;
+    if (worked_.insert_or_assign(*key, rung).second)
+        oldest_worked_.push_back(*key);
+    if (oldest_worked_.size() > most_remembered) {
+        worked_.erase(oldest_worked_.front());
+        oldest_worked_.pop_front();
+    }
+}
+
+std::vector<Rung> Rendezvous::best_first(const PairEnds& ends) const
+{
+    std::vector<Rung> ladder = ladder_for(ends);
+    std::ranges::stable_partition(ladder, [&](const Rung& rung) {
+        const auto key = external(ends, rung.family);
+        const auto worked = key ? worked_.find(*key) : worked_.end();
+        return worked != worked_.end() &&
+               worked->second.step.technique == rung.step.technique &&
+               worked->second.step.fresh_sockets == rung.step.fresh_sockets &&
+               worked->second.step.first == rung.step.first;
+    });
+    return ladder;
+}
+
+// ---- attempts
+
+/// From now until both ends can begin.
+Duration Rendezvous::fire_time(const Pair& pair) const
+{
+    return std::max(half_trip(nodes_.at(pair.client).rtt), half_trip(nodes_.at(pair.agent).rtt)) +
+           margin;
+}
+
+void Rendezvous::attempt(Instant now, const PairName& name, Pair& pair, const Rung& rung)
+{
+    nat::ProbeCredentials credentials;
+    random_->fill(credentials.id);
+    random_->fill(credentials.key);
+    if (channels_.contains(credentials.id) || !attempts_.emplace(credentials.id, name).second)
+        return; // 64 random bits twice: no attempt
+    ++pair.attempts;
+    AttemptOrders orders = orders_for(rung, ends_of(pair), {});
+    const Duration fire = fire_time(pair);
+    const Duration time = std::max(orders.client.time, orders.agent.time);
+    pair.running = Attempt{.rung = rung,
+                           .is_first = rung == first_rung(),
+                           .channel = {credentials, wire::ProbeSender::gateway},
+                           .samples = {},
+                           .client_waits = orders.client.punch.wait,
+                           .agent_waits = orders.agent.punch.wait,
+                           .end_at = now + fire + time + nat::Puncher::aim_limit + grace};
+
+    const auto send = [&](SessionId to, Orders& order, std::optional<crypto::Pin> client_key) {
+        Punch& punch = order.punch;
+        punch.pair = name.id;
+        punch.client_key = client_key;
+        punch.channel = credentials;
+        punch.attempt = pair.attempts;
+        punch.fire_in_ms = milliseconds_of(fire + order.delay - half_trip(nodes_.at(to).rtt));
+        punch.time_ms = milliseconds_of(order.time);
+        messages_.push_back({to, std::move(punch)});
     };
-    send(pair.client, client, agent);
-    punch.client_key = name.client_key;
-    send(pair.agent, agent, client);
+    send(pair.client, orders.client, std::nullopt);
+    send(pair.agent, orders.agent, name.client_key);
+}
+
+void Rendezvous::handle_sample(Instant now, const Arrival& arrival, const PairName& name,
+                               Bytes datagram)
+{
+    const auto found = pairs_.find(name);
+    if (found == pairs_.end() || !found->second.running || arrival.port != 0)
+        return;
+    Pair& pair = found->second;
+    Attempt& attempt = *pair.running;
+    const auto probe = attempt.channel.open(datagram);
+    if (!probe || probe->kind != wire::ProbeKind::sample || probe->socket != 0)
+        return;
+    // Both ends have the key, but only from its own address can an end say something about itself.
+    const bool is_client = probe->sender == wire::ProbeSender::client;
+    const PairEnds ends = ends_of(pair);
+    const Family family = arrival.from.ip.is_v4() ? Family::v4 : Family::v6;
+    const std::vector<IpAddress> known =
+        (is_client ? ends.client : ends.agent).view(family).external_addresses();
+    if (family != attempt.rung.family || std::ranges::find(known, arrival.from.ip) == known.end())
+        return;
+    auto& sample = is_client ? attempt.samples.client : attempt.samples.agent;
+    if (sample)
+        return;
+    sample = arrival.from;
+    aim_if_possible(name, pair);
+    handle_timeout(now);
+}
+
+/// Ends that both wait are told at the same time.
+void Rendezvous::aim_if_possible(const PairName& name, Pair& pair)
+{
+    Attempt& attempt = *pair.running;
+    AttemptOrders orders = orders_for(attempt.rung, ends_of(pair), attempt.samples);
+    const bool both = attempt.client_waits && attempt.agent_waits;
+    if (both && (!orders.client.aimed || !orders.agent.aimed))
+        return;
+    const Duration fire = fire_time(pair);
+    const auto send = [&](SessionId to, bool& waits, Orders& order,
+                          std::optional<crypto::Pin> client_key) {
+        if (!waits || !order.aimed)
+            return;
+        waits = false;
+        const Duration delay = both ? order.delay : Duration{};
+        messages_.push_back(
+            {to, Aim{.pair = name.id,
+                     .client_key = client_key,
+                     .attempt = pair.attempts,
+                     .fire_in_ms = milliseconds_of(fire + delay - half_trip(nodes_.at(to).rtt)),
+                     .candidates = std::move(order.punch.candidates),
+                     .spray = std::move(order.punch.spray)}});
+    };
+    send(pair.client, attempt.client_waits, orders.client, std::nullopt);
+    send(pair.agent, attempt.agent_waits, orders.agent, name.client_key);
 }
 
 std::optional<Rendezvous::Send> Rendezvous::poll_message()
@@ -305,6 +542,8 @@ Instant Rendezvous::deadline() const
         next = std::min({next, node.v4.deadline(), node.v6.deadline()});
     }
     for (const auto& [name, pair] : pairs_) {
+        if (pair.running)
+            next = std::min(next, pair.running->end_at);
         if (pair.due == never)
             continue;
         Instant at = std::max(pair.due, pair.attempts == 0

@@ -12,6 +12,8 @@ namespace narrowlink::control {
 RefusalReason parse_refusal_reason(std::string_view text);
 ClosingReason parse_closing_reason(std::string_view text);
 
+std::string_view spray_order(nat::Spray::Order);
+
 /// How messages and probes number the gateway's sockets.
 constexpr unsigned gateway_place(nat::GatewaySocket socket)
 {

@@ -27,6 +27,7 @@
 #include <utility>
 
 #include <boost/asio/post.hpp>
+#include <boost/system/system_error.hpp>
 
 namespace narrowlink::drive {
 namespace {
@@ -42,6 +43,9 @@ constexpr std::array<Duration, 3> survey_intervals{100ms, 300ms, 600ms};
 constexpr Duration keep_alive_interval = 15s;
 
 constexpr std::array<Duration, 5> meeting_intervals{1s, 5s, 30s, 120s, 600s};
+
+/// Of all attempts at once; descriptors are few on some systems.
+constexpr std::size_t most_attempt_sockets = 512;
 
 constexpr std::size_t most_ways_of_client = 2;
 constexpr std::size_t most_ways_of_agent = 4;
@@ -75,7 +79,7 @@ std::vector<SocketAddress> DirectNode::own_addresses() const
 {
     std::vector<SocketAddress> own;
     for (const IpAddress& ip : io::interface_addresses())
-        if (const DirectSocket* socket = sockets_.main(ip.is_v4());
+        if (const auto socket = sockets_.main(ip.is_v4());
             socket != nullptr && own.size() < control::max_candidates)
             own.push_back({ip, socket->local.port});
     return own;
@@ -122,8 +126,13 @@ bool DirectNode::handle_probe(DirectSocket& socket, const SocketAddress& from, B
     if (channel == channels_.end())
         return false;
     Peer& peer = peers_.at(channel->second);
-    if (const auto probe = peer.channel.open(datagram))
-        peer.puncher.handle_probe(io::now(), *probe, from);
+    const auto probe = peer.channel.open(datagram);
+    const bool is_ours =
+        peer.fresh ? socket.number < peer.sockets.size() &&
+                         peer.sockets[socket.number].get() == &socket
+                   : socket.use == DirectSocket::Use::main;
+    if (probe && is_ours)
+        peer.puncher.handle_probe(io::now(), *probe, from, peer.fresh ? socket.number : 0);
     return true;
 }
 
@@ -143,32 +152,121 @@ void DirectNode::punch(const control::Punch& message, PairDriver& driver)
 {
     if (sockets_.empty())
         return;
-    const bool is_client = role_ == control::Role::client;
-    const auto sender = is_client ? wire::ProbeSender::client : wire::ProbeSender::agent;
-    nat::Puncher puncher{{.is_client = is_client,
-                          .fire_in = std::chrono::milliseconds{message.fire_in_ms},
-                          .candidates = message.candidates},
-                         io::now()};
-    const auto known = peers_.find(&driver);
-    if (known == peers_.end()) {
-        peers_.emplace(&driver, Peer{.channel = {message.channel, sender},
-                                     .puncher = std::move(puncher),
-                                     .ways = {}});
-    } else {
-        channels_.erase(known->second.channel.id());
-        known->second.channel = {message.channel, sender};
-        known->second.puncher = std::move(puncher);
-    }
-    peers_.at(&driver).has_candidates = !message.candidates.empty();
+    nat::Puncher puncher{
+        {.is_client = role_ == control::Role::client,
+         .targets = {.fire_in = std::chrono::milliseconds{message.fire_in_ms},
+                     .candidates = message.candidates,
+                     .spray = message.spray},
+         .sockets = message.sockets,
+         .first_ttl = message.first_ttl,
+         .retry_ttl = message.retry_ttl,
+         .packets = message.packets,
+         .time = std::chrono::milliseconds{message.time_ms},
+         .samples = message.sample,
+         .waits = message.wait},
+        io::now()};
+    Peer& peer = begin_attempt(message, driver, std::move(puncher));
+    peer.attempt = message.attempt;
+    peer.reported = false;
+    peer.unreachable.clear();
+    peer.has_candidates = message.wait || message.spray || !message.candidates.empty();
+    peer.meet_at = never;
     channels_.insert_or_assign(message.channel.id, &driver);
+    open_sockets(message, driver, peer);
     egress_.set();
 }
 
-void DirectNode::open_way(PairDriver& driver, Peer& peer, DirectSocket& socket,
+DirectNode::Peer& DirectNode::begin_attempt(const control::Punch& message, PairDriver& driver,
+                                            nat::Puncher puncher)
+{
+    const auto sender = role_ == control::Role::client ? wire::ProbeSender::client
+                                                       : wire::ProbeSender::agent;
+    const auto known = peers_.find(&driver);
+    if (known == peers_.end())
+        return peers_
+            .emplace(&driver, Peer{.channel = {message.channel, sender},
+                                   .puncher = std::move(puncher),
+                                   .ways = {},
+                                   .sockets = {},
+                                   .unreachable = {}})
+            .first->second;
+    Peer& peer = known->second;
+    close_sockets(peer);
+    channels_.erase(peer.channel.id());
+    peer.channel = {message.channel, sender};
+    peer.puncher = std::move(puncher);
+    return peer;
+}
+
+void DirectNode::open_sockets(const control::Punch& message, PairDriver& driver, Peer& peer)
+{
+    peer.fresh = message.fresh;
+    if (!message.fresh)
+        return;
+    for (unsigned number = 0; number < message.sockets; ++number) {
+        if (attempt_sockets_ == most_attempt_sockets)
+            return;
+        auto socket =
+            sockets_.open(message.family == control::Family::v4, DirectSocket::Use::attempt);
+        if (!socket)
+            return;
+        ++attempt_sockets_;
+        socket->number = number;
+        socket->driver = &driver;
+        peer.sockets.push_back(std::move(socket));
+    }
+}
+
+bool DirectNode::is_used(const DirectSocket& socket) const
+{
+    const auto way = ways_.lower_bound({socket.id, {}});
+    return way != ways_.end() && way->first.socket == socket.id;
+}
+
+/// Those that carry a way stay with it.
+void DirectNode::close_sockets(Peer& peer)
+{
+    attempt_sockets_ -= peer.sockets.size();
+    for (const auto& socket : peer.sockets)
+        if (!is_used(*socket))
+            UdpSockets::close(*socket);
+    peer.sockets.clear();
+}
+
+std::shared_ptr<DirectSocket> DirectNode::socket_of(const Peer& peer, unsigned number,
+                                                    const SocketAddress& to)
+{
+    if (!peer.fresh)
+        return sockets_.main(to.ip.is_v4());
+    return number < peer.sockets.size() ? peer.sockets[number] : nullptr;
+}
+
+void DirectNode::aim(const control::Aim& aim, PairDriver& driver)
+{
+    const auto peer = peers_.find(&driver);
+    if (peer == peers_.end() || peer->second.attempt != aim.attempt)
+        return;
+    peer->second.puncher.aim(io::now(), {.fire_in = std::chrono::milliseconds{aim.fire_in_ms},
+                                         .candidates = aim.candidates,
+                                         .spray = aim.spray});
+    egress_.set();
+}
+
+void DirectNode::handle_unreachable(const control::Unreachable& message, PairDriver& driver)
+{
+    const auto known = peers_.find(&driver);
+    if (known != peers_.end())
+        known->second.unreachable = message.message;
+    else
+        unreachable_[&driver] = message.message;
+}
+
+void DirectNode::open_way(PairDriver& driver, Peer& peer,
+                          const std::shared_ptr<DirectSocket>& socket,
                           const nat::Puncher::Opened& opened)
 {
     const SocketAddress& remote = opened.remote.address;
-    const WayName name{socket.id, remote};
+    const WayName name{socket->id, remote};
     io::log_event(LogLevel::debug, "way_opened", "remote", to_string(remote), "kind",
                   nat::to_string(opened.remote.kind), "rtt", opened.rtt.value_or(Duration{}));
     if (const auto known = ways_.find(name); known != ways_.end()) {
@@ -188,7 +286,7 @@ void DirectNode::open_way(PairDriver& driver, Peer& peer, DirectSocket& socket,
         peer.ways.pop_front();
     }
     const path::CarrierId carrier = driver.next_carrier();
-    ways_.emplace(name, Way{&driver, carrier, &socket});
+    ways_.emplace(name, Way{&driver, carrier, socket});
     peer.ways.push_back(name);
     driver.pair().add_carrier(
         io::now(), carrier,
@@ -202,7 +300,14 @@ void DirectNode::close_way(PairDriver& driver, const WayName& name)
     if (way == ways_.end() || way->second.driver != &driver)
         return;
     const path::CarrierId carrier = way->second.carrier;
+    const std::shared_ptr<DirectSocket> socket = way->second.socket;
     ways_.erase(way);
+    const auto peer = peers_.find(&driver);
+    const bool in_attempt =
+        peer != peers_.end() && std::ranges::find(peer->second.sockets, socket) !=
+                                    peer->second.sockets.end();
+    if (socket->use == DirectSocket::Use::attempt && !in_attempt && !is_used(*socket))
+        UdpSockets::close(*socket);
     driver.pair().remove_carrier(io::now(), carrier);
     driver.settle();
 }
@@ -216,6 +321,10 @@ std::string DirectNode::obstacle(PairDriver& driver) const
         return "the gateway has no probe service, or it is older than this client";
     if (!gateway_->answered)
         return "UDP is blocked between this machine and the gateway";
+    if (const auto why = unreachable_.find(&driver); peer == peers_.end() && why != unreachable_.end())
+        return why->second;
+    if (peer != peers_.end() && !peer->second.unreachable.empty())
+        return peer->second.unreachable;
     if (peer == peers_.end())
         return "the gateway has not made an attempt; the agent may be older than this client";
     if (!peer->second.has_candidates)
@@ -225,11 +334,13 @@ std::string DirectNode::obstacle(PairDriver& driver) const
 
 void DirectNode::forget(PairDriver& driver)
 {
+    unreachable_.erase(&driver);
     const auto peer = peers_.find(&driver);
     if (peer == peers_.end())
         return;
     for (const WayName& name : peer->second.ways)
         close_way(driver, name);
+    close_sockets(peer->second);
     channels_.erase(peer->second.channel.id());
     peers_.erase(peer);
 }
@@ -302,7 +413,7 @@ void DirectNode::probe_gateway(Instant now)
     const std::size_t ports = all ? gateway_->ports.size() : 1;
     for (const std::uint16_t port : std::span{gateway_->ports}.first(ports))
         for (const IpAddress& ip : gateway_->addresses)
-            if (DirectSocket* socket = sockets_.main(ip.is_v4()))
+            if (const auto socket = sockets_.main(ip.is_v4()))
                 send_probe(gateway_->channel, *socket,
                            {.kind = wire::ProbeKind::survey, .seen = {}}, {ip, port});
     gateway_->due = now + (all ? survey_intervals[gateway_->rounds] : keep_alive_interval);
@@ -313,16 +424,47 @@ void DirectNode::drive_peers(Instant now)
 {
     for (auto& [driver, peer] : peers_) {
         peer.puncher.handle_timeout(now);
-        while (const auto transmit = peer.puncher.poll_transmit())
-            if (DirectSocket* socket = sockets_.main(transmit->to.ip.is_v4()))
-                send_probe(peer.channel, *socket, transmit->probe, transmit->to, transmit->ttl);
+        while (const auto packet = peer.puncher.poll_transmit())
+            transmit(peer, *packet);
         while (const auto event = peer.puncher.poll_event())
-            if (const auto* opened = std::get_if<nat::Puncher::Opened>(&*event))
-                if (DirectSocket* socket = sockets_.main(opened->remote.address.ip.is_v4()))
-                    open_way(*driver, peer, *socket, *opened);
+            handle_event(*driver, peer, *event);
+        if (peer.puncher.is_over() && !peer.sockets.empty())
+            close_sockets(peer);
         if (role_ == control::Role::client)
             arrange_meeting(now, *driver, peer);
     }
+}
+
+void DirectNode::transmit(Peer& peer, const nat::Puncher::Transmit& packet)
+{
+    if (packet.to) {
+        if (const auto socket = socket_of(peer, packet.socket, *packet.to))
+            send_probe(peer.channel, *socket, packet.probe, *packet.to, packet.ttl);
+        return;
+    }
+    if (!gateway_ || gateway_->ports.empty() || peer.sockets.empty())
+        return;
+    DirectSocket& socket = *peer.sockets.front();
+    for (const IpAddress& ip : gateway_->addresses)
+        if (ip.is_v4() == socket.local.ip.is_v4()) {
+            send_probe(peer.channel, socket, packet.probe, {ip, gateway_->ports.front()});
+            return;
+        }
+}
+
+void DirectNode::handle_event(PairDriver& driver, Peer& peer, const nat::Puncher::Event& event)
+{
+    const auto* opened = std::get_if<nat::Puncher::Opened>(&event);
+    if (opened != nullptr)
+        if (const auto socket = socket_of(peer, opened->socket, opened->remote.address))
+            open_way(driver, peer, socket, *opened);
+    report(driver, peer, opened != nullptr);
+}
+
+void DirectNode::report(PairDriver& driver, Peer& peer, bool opened)
+{
+    if (role_ == control::Role::client && !std::exchange(peer.reported, true))
+        owner_->handle_punched(driver, peer.attempt, opened);
 }
 
 void DirectNode::arrange_meeting(Instant now, PairDriver& driver, Peer& peer)
@@ -333,6 +475,8 @@ void DirectNode::arrange_meeting(Instant now, PairDriver& driver, Peer& peer)
         peer.meetings = 0;
         return;
     }
+    if (!peer.puncher.is_over())
+        return; // the gateway goes on by itself when this attempt has failed
     if (peer.meet_at == never)
         peer.meet_at = now + meeting_intervals[peer.meetings];
     if (now < peer.meet_at)
@@ -377,7 +521,7 @@ net::awaitable<bool> DirectNode::send_one_round()
             it = ways_.begin();
         last_served_ = it->first;
         const SocketAddress remote = it->first.remote;
-        DirectSocket& socket = *it->second.socket;
+        const std::shared_ptr<DirectSocket> socket = it->second.socket;
         PairDriver& driver = *it->second.driver;
         const auto train = driver.pair().poll_transmit(io::now(), it->second.carrier, block_);
         driver.drain_events();
@@ -386,11 +530,16 @@ net::awaitable<bool> DirectNode::send_one_round()
         sent = true;
         Bytes rest = Bytes{block_}.first(train.size);
         for (;;) {
-            rest = rest.subspan(socket.udp.try_send(remote, rest, train.segment_size));
-            if (rest.empty())
-                break;
-            auto waiting = socket.udp.writable();
-            co_await std::move(waiting);
+            rest = rest.subspan(socket->udp.try_send(remote, rest, train.segment_size));
+            if (rest.empty() || !ways_.contains({socket->id, remote}))
+                break; // sent, or the way was closed meanwhile
+            auto waiting = socket->udp.writable();
+            try {
+                co_await std::move(waiting);
+            } catch (const boost::system::system_error&) {
+                if (socket->udp.is_open())
+                    throw;
+            }
         }
     }
     co_return sent;

@@ -49,7 +49,7 @@ void SurveyRunner::end(control::Family family)
     surveys_.erase(survey);
 }
 
-DirectSocket* SurveyRunner::socket_for(control::Family family, unsigned number)
+std::shared_ptr<DirectSocket> SurveyRunner::socket_for(control::Family family, unsigned number)
 {
     const bool v4 = family == control::Family::v4;
     if (number == nat::mapping_socket)
@@ -57,12 +57,13 @@ DirectSocket* SurveyRunner::socket_for(control::Family family, unsigned number)
     auto& sockets = surveys_.at(family).sockets;
     const auto known = sockets.find(number);
     if (known != sockets.end())
-        return known->second.get();
+        return known->second;
     auto socket = sockets_->open(v4, DirectSocket::Use::survey);
     if (!socket)
         return nullptr;
     socket->number = number;
-    return sockets.emplace(number, std::move(socket)).first->second.get();
+    sockets.emplace(number, socket);
+    return socket;
 }
 
 void SurveyRunner::handle_probe(const DirectSocket& socket, const wire::Probe& probe)
@@ -84,7 +85,7 @@ void SurveyRunner::advance(Instant now, control::Family family, Survey& survey)
         const Work work = survey.work.front();
         survey.work.pop_front();
         survey.due = now + nat::probe_spacing;
-        if (DirectSocket* socket = socket_for(family, work.socket))
+        if (const auto socket = socket_for(family, work.socket))
             owner_->send_survey_probe(*socket, work.to);
     }
     if (survey.report_at <= now) {

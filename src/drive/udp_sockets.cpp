@@ -30,11 +30,11 @@ std::shared_ptr<DirectSocket> UdpSockets::make(bool v4, DirectSocket::Use use)
     }
 }
 
-DirectSocket* UdpSockets::main(bool v4) const
+std::shared_ptr<DirectSocket> UdpSockets::main(bool v4) const
 {
     for (const auto& socket : main_)
         if (socket->local.ip.is_v4() == v4)
-            return socket.get();
+            return socket;
     return nullptr;
 }
 

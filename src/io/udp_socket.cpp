@@ -313,6 +313,11 @@ void UdpSocket::close()
     state_->socket.close(ignored);
 }
 
+bool UdpSocket::is_open() const
+{
+    return state_->socket.is_open();
+}
+
 std::uint64_t UdpSocket::lost_sends() const
 {
     return state_->lost_sends;

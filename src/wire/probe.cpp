@@ -50,6 +50,7 @@ bool is_known(ProbeKind kind)
     case ProbeKind::survey:
     case ProbeKind::observed:
     case ProbeKind::filter:
+    case ProbeKind::sample:
     case ProbeKind::punch:
     case ProbeKind::answer:
     case ProbeKind::confirm: return true;

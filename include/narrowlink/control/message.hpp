@@ -6,6 +6,7 @@
 #include "narrowlink/crypto/identity.hpp"
 #include "narrowlink/nat/candidate.hpp"
 #include "narrowlink/nat/probe_channel.hpp"
+#include "narrowlink/nat/puncher.hpp"
 #include "narrowlink/nat/survey.hpp"
 #include "narrowlink/wire/pair.hpp"
 
@@ -31,6 +32,8 @@ inline constexpr std::size_t max_probe_ports = 8;
 inline constexpr std::size_t max_survey_sockets = 16;
 inline constexpr std::size_t max_survey_targets = 16;
 inline constexpr std::size_t max_survey_rounds = 4;
+inline constexpr std::size_t max_punch_sockets = 256;
+inline constexpr std::uint32_t max_punch_time_ms = 60'000;
 
 /// The feature of nodes and gateways that look for direct paths; only with it come the messages from
 /// Observe on.
@@ -253,7 +256,49 @@ struct Punch {
     std::uint32_t fire_in_ms = 0; ///< from now, so that the probes of both sides cross
     std::vector<nat::Candidate> candidates;
 
+    // Below: optional in JSON; see nat::PunchPlan.
+    std::optional<nat::Spray> spray;
+    std::uint32_t sockets = 1;
+    /// Not the main sockets, but new ones of `family` for this attempt.
+    bool fresh = false;
+    Family family = Family::v4;
+    bool sample = false; ///< socket 0 sends samples to the gateway's main port first
+    bool wait = false;   ///< the targets come in an Aim
+    std::uint8_t first_ttl = 4;
+    std::uint8_t retry_ttl = 0;
+    std::uint32_t packets = nat::most_packets;
+    std::uint32_t time_ms = 2'500;
+
     bool operator==(const Punch&) const = default;
+};
+
+/// gateway → node: the targets of an attempt that waits for them.
+struct Aim {
+    wire::PairId pair;
+    std::optional<crypto::Pin> client_key;
+    std::uint32_t attempt = 0;
+    std::uint32_t fire_in_ms = 0;
+    std::vector<nat::Candidate> candidates;
+    std::optional<nat::Spray> spray;
+
+    bool operator==(const Aim&) const = default;
+};
+
+/// client → gateway: how an attempt has ended.
+struct Punched {
+    wire::PairId pair;
+    std::uint32_t attempt = 0;
+    bool opened = false;
+
+    bool operator==(const Punched&) const = default;
+};
+
+/// gateway → client: there is no way that an attempt could find.
+struct Unreachable {
+    wire::PairId pair;
+    std::string message; ///< why, without a full stop
+
+    bool operator==(const Unreachable&) const = default;
 };
 
 enum class ClosingReason {
@@ -292,7 +337,8 @@ struct Unknown {
 using Message =
     std::variant<Hello, Welcome, Ping, Pong, List, Agents, Introduce, Introduced, Introduction,
                  Refused, Interrupted, Release, Released, Observe, Candidates, SurveyRequest, Filtered,
-                 NatDescription, Meet, Punch, Closing, Unknown>;
+                 NatDescription, Meet, Punch, Aim, Punched, Unreachable,
+                 Closing, Unknown>;
 
 /// A name that messages can carry: 1 to max_name_size bytes of UTF-8 without control characters.
 bool is_valid_name(std::string_view name);

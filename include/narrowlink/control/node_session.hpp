@@ -56,7 +56,7 @@ public:
 
     using Event = std::variant<Established, AgentList, Introduced, Introduction, Refused,
                                Interrupted, Released, Observe, SurveyRequest,
-                               NatDescription, Punch, RttMeasured, Closed>;
+                               NatDescription, Punch, Aim, Unreachable, RttMeasured, Closed>;
 
     NodeSession(Config config, Role role, Hello hello, Instant now);
 
@@ -77,6 +77,7 @@ public:
     void tell_candidates(Instant now, std::vector<SocketAddress> addresses);
     void tell_filtered(Instant now, const Filtered& filtered);
     void meet(Instant now, wire::PairId pair);
+    void tell_punched(Instant now, const Punched& punched);
 
     [[nodiscard]] std::optional<std::string> poll_transmit();
     [[nodiscard]] std::optional<Event> poll_event();

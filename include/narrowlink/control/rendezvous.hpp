@@ -2,6 +2,7 @@
 
 #include "narrowlink/base/random.hpp"
 #include "narrowlink/base/time.hpp"
+#include "narrowlink/control/ladder.hpp"
 #include "narrowlink/control/message.hpp"
 #include "narrowlink/control/node_view.hpp"
 #include "narrowlink/nat/probe_channel.hpp"
@@ -19,7 +20,8 @@ namespace narrowlink::control {
 using wire::SessionId;
 
 /// The gateway's part in finding direct paths: it sees from where each node's probes come, and
-/// tells both ends of a pair to send probes to each other at the same time.
+/// tells both ends of a pair to send probes to each other at the same time, one step of nat::choose()
+/// after the other until one has led to a path.
 ///
 /// The only addresses that nodes are told to send to are those where an authentic probe of the peer
 /// came from, and, behind the same NAT, those the peer says it has there: a node may not turn another
@@ -75,7 +77,7 @@ public:
     void add_pair(Instant now, PairName, SessionId client, SessionId agent);
     void remove_pair(const PairName&);
 
-    /// Candidates, Filtered and Meet; other messages do nothing.
+    /// Candidates, Filtered, Meet and Punched; other messages do nothing.
     void handle(Instant now, SessionId, const Message&);
 
     void handle_rtt(SessionId, Duration rtt);
@@ -99,14 +101,41 @@ private:
         std::vector<SocketAddress> own; ///< what it says of itself
 
         NodeView& view(Family family) { return family == Family::v4 ? v4 : v6; }
+        [[nodiscard]] bool is_being_surveyed() const
+        {
+            return v4.is_being_surveyed() || v6.is_being_surveyed();
+        }
     };
+
+    struct Attempt {
+        Rung rung;
+        bool is_first; ///< made before anything was known
+        nat::ProbeChannel channel;
+        Samples samples;
+        bool client_waits, agent_waits; ///< for the targets
+        Instant end_at; ///< if the client does not say how it went
+    };
+
+    using External = std::pair<IpAddress, IpAddress>; ///< of client and agent
+
+    static constexpr std::size_t most_remembered = 4'096;
 
     struct Pair {
         SessionId client, agent;
         std::uint32_t attempts = 0;
-        Instant due = never;       ///< of the next attempt
+        Instant due = never;       ///< of the next round of attempts
         Instant give_up = never;   ///< of the wait for probes
-        Instant last{};
+        Instant last{};            ///< begin of the latest round
+
+        // Of the round.
+        std::optional<Attempt> running;
+        bool waits_for_survey = false;
+        bool has_tried_first = false;
+        bool is_unreachable = false; ///< the client was told
+        std::optional<std::vector<Rung>> ladder; ///< once it is known
+        std::size_t next = 0;
+
+        [[nodiscard]] bool is_busy() const { return running || waits_for_survey; }
     };
 
     Node* find(SessionId);
@@ -114,8 +143,19 @@ private:
     void handle_candidates(Instant now, Node&, const Candidates&);
     void drain_views(SessionId, Node&);
     static bool is_observed(const Node&);
-    void attempt(Instant now, const PairName&, Pair&);
-    static std::vector<nat::Candidate> candidates_for(const Node& node, const Node& peer);
+    void handle_punched(Instant now, SessionId, const Punched&);
+    void handle_sample(Instant now, const Arrival&, const PairName&, Bytes datagram);
+    void handle_survey_end(Instant now, SessionId);
+    [[nodiscard]] PairEnds ends_of(const Pair&) const;
+    [[nodiscard]] Duration fire_time(const Pair&) const;
+    void begin_round(Instant now, const PairName&, Pair&);
+    void continue_round(Instant now, const PairName&, Pair&);
+    void end_attempt(Pair&);
+    void attempt(Instant now, const PairName&, Pair&, const Rung&);
+    void aim_if_possible(const PairName&, Pair&);
+    void remember(const Pair&);
+    [[nodiscard]] std::vector<Rung> best_first(const PairEnds&) const;
+    static std::optional<External> external(const PairEnds&, Family);
 
     Config config_;
     Random* random_;
@@ -124,6 +164,10 @@ private:
     std::set<SessionId> surveyed_; ///< those whose views have a deadline
     PortMemory memory_;
     std::map<PairName, Pair> pairs_;
+    std::map<wire::ProbeId, PairName> attempts_;
+    std::map<External, Rung> worked_;
+    std::deque<External> oldest_worked_;
+    std::vector<SessionId> newly_surveyed_;
     std::deque<Send> messages_;
     std::deque<Transmit> transmits_;
 };

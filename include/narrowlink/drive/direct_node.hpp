@@ -33,6 +33,8 @@ public:
         virtual void handle_meeting_due(PairDriver&) = 0;
         /// For the gateway.
         virtual void handle_filtered(const control::Filtered&) = 0;
+        /// An attempt of this client has ended.
+        virtual void handle_punched(PairDriver&, std::uint32_t attempt, bool opened) = 0;
     };
 
     /// `random` must outlive it.
@@ -58,6 +60,12 @@ public:
     /// Looks for a direct path for this pair; what it finds becomes a carrier.
     void punch(const control::Punch&, PairDriver&);
 
+    /// The targets of the attempt, if it has waited for them.
+    void aim(const control::Aim&, PairDriver&);
+
+    /// There is no way that an attempt could find.
+    void handle_unreachable(const control::Unreachable&, PairDriver&);
+
     /// Why there is no direct path for this pair, as the end of a sentence.
     [[nodiscard]] std::string obstacle(PairDriver&) const;
 
@@ -80,7 +88,7 @@ private:
     struct Way {
         PairDriver* driver;
         path::CarrierId carrier;
-        DirectSocket* socket;
+        std::shared_ptr<DirectSocket> socket;
     };
 
     struct Peer {
@@ -90,6 +98,11 @@ private:
         Instant meet_at = never;        ///< client: when to ask for another attempt
         std::size_t meetings = 0;       ///< since the last direct path
         bool has_candidates = false;    ///< did the gateway see the peer?
+        std::uint32_t attempt = 0;
+        bool reported = false; ///< how the attempt has ended
+        bool fresh = false;    ///< it uses `sockets`, else the main ones
+        std::vector<std::shared_ptr<DirectSocket>> sockets; ///< by their number
+        std::string unreachable; ///< why, if the gateway says so
     };
 
     struct Gateway {
@@ -107,7 +120,16 @@ private:
     void handle_train(DirectSocket&, const io::UdpSocket::Arrival&);
     bool handle_probe(DirectSocket&, const SocketAddress& from, Bytes datagram);
     void handle_packets(const WayName&, Bytes train, std::size_t segment_size);
-    void open_way(PairDriver&, Peer&, DirectSocket&, const nat::Puncher::Opened&);
+    Peer& begin_attempt(const control::Punch&, PairDriver&, nat::Puncher);
+    void open_sockets(const control::Punch&, PairDriver&, Peer&);
+    void close_sockets(Peer&);
+    [[nodiscard]] bool is_used(const DirectSocket&) const;
+    std::shared_ptr<DirectSocket> socket_of(const Peer&, unsigned number, const SocketAddress&);
+    void transmit(Peer&, const nat::Puncher::Transmit&);
+    void handle_event(PairDriver&, Peer&, const nat::Puncher::Event&);
+    void report(PairDriver&, Peer&, bool opened);
+    void open_way(PairDriver&, Peer&, const std::shared_ptr<DirectSocket>&,
+                  const nat::Puncher::Opened&);
     void close_way(PairDriver&, const WayName&);
     void send_probe(nat::ProbeChannel&, DirectSocket&, const wire::Probe&, const SocketAddress& to,
                     std::uint8_t ttl = 0);
@@ -126,6 +148,8 @@ private:
     std::optional<Gateway> gateway_;
     std::map<PairDriver*, Peer> peers_;
     std::map<wire::ProbeId, PairDriver*> channels_;
+    std::map<PairDriver*, std::string> unreachable_; ///< those without an attempt
+    std::size_t attempt_sockets_ = 0;
     std::map<WayName, Way> ways_;
     WayName last_served_{};
     std::vector<std::byte> block_;

@@ -55,7 +55,7 @@ private:
         nat::FilterReport report;
     };
 
-    DirectSocket* socket_for(control::Family, unsigned number);
+    std::shared_ptr<DirectSocket> socket_for(control::Family, unsigned number);
     void advance(Instant now, control::Family, Survey&);
 
     UdpSockets* sockets_;

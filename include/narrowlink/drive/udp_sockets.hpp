@@ -45,7 +45,7 @@ public:
     [[nodiscard]] bool empty() const { return main_.empty(); }
 
     /// nullptr where this family cannot be had.
-    [[nodiscard]] DirectSocket* main(bool v4) const;
+    [[nodiscard]] std::shared_ptr<DirectSocket> main(bool v4) const;
 
     /// nullptr when the system does not give one, or while run() does not run.
     std::shared_ptr<DirectSocket> open(bool v4, DirectSocket::Use use);

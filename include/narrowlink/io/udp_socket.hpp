@@ -102,6 +102,7 @@ public:
 
     /// Ends receive() and writable(). Whoever awaits one must keep this object until it has ended.
     void close();
+    [[nodiscard]] bool is_open() const;
 
     /// Datagrams that try_send() took and that never left.
     [[nodiscard]] std::uint64_t lost_sends() const;

@@ -33,6 +33,7 @@ enum class ProbeKind : std::uint8_t {
     survey = 1,   ///< node to gateway: from where do you see this?
     observed = 2, ///< gateway to node, where the survey came from: from there
     filter = 3,   ///< gateway to node, from a port that the node has not talked to
+    sample = 4,   ///< node to gateway, of an attempt: where is this socket?
     punch = 16,   ///< node to node: does this arrive?
     answer = 17,  ///< node to node, where the punch came from
     confirm = 18, ///< node to node, where the answer came from: both directions are open

@@ -31,6 +31,15 @@ nat::ProbeCredentials channel_of(std::uint64_t seed)
     return {.id = random.array<8>(), .key = random.array<32>()};
 }
 
+nat::Spray some_spray()
+{
+    return {.addresses = {*IpAddress::parse("198.51.100.7")},
+            .first = 40'000,
+            .count = 8,
+            .step = -2,
+            .order = nat::Spray::Order::random};
+}
+
 std::vector<Message> one_of_each()
 {
     Hello hello = hello_of(3);
@@ -95,6 +104,28 @@ std::vector<Message> one_of_each()
               .candidates = {{*SocketAddress::parse("198.51.100.7:1"), nat::CandidateKind::observed},
                              {*SocketAddress::parse("[2001:db8::2]:5"),
                               nat::CandidateKind::host_v6}}},
+        Punch{.pair = pair_of(8),
+              .client_key = {},
+              .channel = channel_of(11),
+              .candidates = {},
+              .spray = some_spray(),
+              .sockets = 256,
+              .fresh = true,
+              .family = Family::v6,
+              .sample = true,
+              .wait = true,
+              .first_ttl = 0,
+              .retry_ttl = 64,
+              .packets = 16,
+              .time_ms = 9'000},
+        Aim{.pair = pair_of(8),
+            .client_key = pin_of(9),
+            .attempt = 4,
+            .fire_in_ms = 80,
+            .candidates = {{*SocketAddress::parse("198.51.100.7:1"), nat::CandidateKind::observed}},
+            .spray = some_spray()},
+        Punched{.pair = pair_of(8), .attempt = 4, .opened = true},
+        Unreachable{.pair = pair_of(8), .message = "both NATs choose ports at random"},
         Closing{.reason = ClosingReason::replaced, .message = "by another"},
         Unknown{.type = "weather"},
     };

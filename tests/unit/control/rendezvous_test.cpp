@@ -161,7 +161,10 @@ TEST_F(RendezvousTest, TriesAgainWhenAskedButNotTooOften)
     drain();
     for (int i = 0; i < 100; ++i) {
         rendezvous.handle(now, client_id, Meet{pair_of(1)});
-        pass(milliseconds{100});
+        pass(milliseconds{50});
+        rendezvous.handle(now, client_id,
+                          Punched{.pair = pair_of(1), .attempt = punches.back().second.attempt});
+        pass(milliseconds{50});
     }
     EXPECT_GE(punches.size(), 2U * 4);
     EXPECT_LE(punches.size(), 2U * 6);

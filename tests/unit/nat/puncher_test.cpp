@@ -19,9 +19,11 @@ const SocketAddress lan_address = *SocketAddress::parse("10.0.0.2:2000");
 class Two {
 public:
     Two(std::vector<Candidate> of_agent, std::vector<Candidate> of_client)
-        : client_{{.is_client = true, .fire_in = milliseconds{50}, .candidates = std::move(of_agent)},
+        : client_{{.is_client = true,
+                    .targets = {.fire_in = milliseconds{50}, .candidates = std::move(of_agent)}},
                   now_}
-        , agent_{{.is_client = false, .fire_in = milliseconds{60}, .candidates = std::move(of_client)},
+        , agent_{{.is_client = false,
+                   .targets = {.fire_in = milliseconds{60}, .candidates = std::move(of_client)}},
                  now_}
     {
     }
@@ -75,8 +77,8 @@ private:
     {
         while (const auto transmit = puncher.poll_transmit()) {
             ++sent;
-            targets.insert(transmit->to);
-            if (const auto from = network(is_client, transmit->to))
+            targets.insert(*transmit->to);
+            if (const auto from = network(is_client, *transmit->to))
                 packets_.emplace(now_ + delay, Packet{!is_client, transmit->probe, *from});
         }
         while (const auto event = puncher.poll_event()) {
