@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <map>
 #include <set>
 
 namespace narrowlink::nat {
@@ -201,6 +202,93 @@ TEST(Puncher, APeerThatLiesCannotMakeItACannon)
         }
     }
     EXPECT_LE(sent, Puncher::most_probes);
+}
+
+TEST(Puncher, SpraysEachPortOnceAtALimitedRate)
+{
+    for (const auto order : {Spray::Order::sequential, Spray::Order::random}) {
+        const Spray spray{
+            .addresses = {agent_address.ip}, .first = 20'000, .count = 600, .step = 1, .order = order};
+        Puncher puncher{{.is_client = true,
+                         .targets = {.fire_in = {}, .candidates = {}, .spray = spray},
+                         .packets = 600,
+                         .time = seconds{5}},
+                        Instant{seconds{1}}};
+        std::multiset<std::uint16_t> ports;
+        Instant now{seconds{1}};
+        for (; now < Instant{seconds{2}}; now = puncher.deadline()) {
+            puncher.handle_timeout(now);
+            while (const auto transmit = puncher.poll_transmit())
+                ports.insert(transmit->to->port);
+        }
+        EXPECT_EQ(ports.size(), packets_per_second);
+        for (; now != never; now = puncher.deadline()) {
+            puncher.handle_timeout(now);
+            while (const auto transmit = puncher.poll_transmit())
+                ports.insert(transmit->to->port);
+        }
+        EXPECT_EQ(ports.size(), 600U);
+        EXPECT_EQ(std::set<std::uint16_t>(ports.begin(), ports.end()).size(), 600U);
+        EXPECT_EQ(*ports.begin(), 20'000);
+        EXPECT_EQ(*ports.rbegin(), 20'599);
+    }
+}
+
+TEST(Puncher, OpensWithLimitedTtlFromEachSocketAndTellsWhichOneWorks)
+{
+    Puncher puncher{{.is_client = false,
+                     .targets = {.fire_in = milliseconds{40}, .candidates = observed(client_address)},
+                     .sockets = 16,
+                     .first_ttl = 4,
+                     .retry_ttl = 64},
+                    Instant{seconds{1}}};
+    std::map<unsigned, std::vector<int>> ttls;
+    const auto drain = [&] {
+        while (const auto transmit = puncher.poll_transmit())
+            ttls[transmit->socket].push_back(transmit->ttl);
+    };
+    Instant now{seconds{1}};
+    for (; now < Instant{milliseconds{2'500}}; now = puncher.deadline()) {
+        puncher.handle_timeout(now);
+        drain();
+    }
+    EXPECT_EQ(ttls.size(), 16U);
+    for (const auto& [socket, of_socket] : ttls)
+        EXPECT_EQ(of_socket, (std::vector<int>{4, 64})) << socket;
+    ttls.clear();
+    puncher.handle_probe(now, {.kind = wire::ProbeKind::punch, .token = 5, .seen = {}},
+                         client_address, 11);
+    drain();
+    EXPECT_EQ(ttls.size(), 1U);
+    EXPECT_TRUE(ttls.contains(11)) << "answered from where it came to";
+    const auto event = puncher.poll_event();
+    ASSERT_TRUE(event);
+    EXPECT_EQ(std::get<Puncher::Opened>(*event).socket, 11U);
+}
+
+TEST(Puncher, SamplesAndWaitsForItsTargets)
+{
+    Puncher puncher{{.is_client = true, .targets = {}, .samples = true, .waits = true},
+                    Instant{seconds{1}}};
+    puncher.handle_timeout(Instant{seconds{1}});
+    const auto sample = puncher.poll_transmit();
+    ASSERT_TRUE(sample);
+    EXPECT_EQ(sample->probe.kind, wire::ProbeKind::sample);
+    EXPECT_FALSE(sample->to);
+    EXPECT_FALSE(puncher.poll_transmit());
+    puncher.aim(Instant{milliseconds{1'030}},
+                {.fire_in = milliseconds{10}, .candidates = observed(agent_address)});
+    puncher.handle_timeout(Instant{milliseconds{1'040}});
+    const auto punch = puncher.poll_transmit();
+    ASSERT_TRUE(punch);
+    EXPECT_EQ(punch->to, agent_address);
+
+    Puncher forgotten{{.is_client = true, .targets = {}, .waits = true}, Instant{seconds{1}}};
+    forgotten.handle_timeout(Instant{seconds{1}} + Puncher::aim_limit);
+    const auto event = forgotten.poll_event();
+    ASSERT_TRUE(event);
+    EXPECT_TRUE(std::holds_alternative<Puncher::Failed>(*event));
+    EXPECT_TRUE(forgotten.is_over());
 }
 
 } // namespace narrowlink::nat
