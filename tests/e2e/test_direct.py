@@ -107,7 +107,7 @@ class Direct(Scenario):
         self.assertLess(relayed.bytes, 100_000, "introduction, handshake and probes")
 
     def test_direct_without_a_direct_path_says_why(self):
-        for home, away, why in [("udp_blocked", "full_cone", "UDP is blocked between the agent and the gateway"),
+        for home, away, why in [("udp_blocked", "full_cone", "UDP is blocked at the agent"),
                                 ("full_cone", "udp_blocked", "UDP is blocked between this machine and the gateway")]:
             with self.subTest(agent=home, client=away):
                 agent, client, direct = self.pair(home, away)
