@@ -2,6 +2,7 @@
 
 #include "narrowlink/config/section.hpp"
 
+#include <charconv>
 #include <utility>
 
 namespace narrowlink::config {
@@ -111,6 +112,40 @@ GatewayLimits read_limits(Section& root)
     return limits;
 }
 
+std::optional<std::uint16_t> parse_port(const std::string& text)
+{
+    std::uint16_t port = 0;
+    const char* const end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, port);
+    if (error != std::errc{} || stop != end || port == 0)
+        return std::nullopt;
+    return port;
+}
+
+ProbeConfig read_probes(Section& root)
+{
+    constexpr std::size_t most_ports = 7; // what one control message lists, and the main one
+    ProbeConfig probes;
+    Section section = root.section("udp");
+    probes.enabled = section.boolean("enabled", probes.enabled);
+    if (const auto texts = section.strings("probe_ports"); section.has("probe_ports")) {
+        probes.further_ports.clear();
+        for (const std::string& text : texts)
+            if (const auto port = parse_port(text); port && probes.further_ports.size() < most_ports)
+                probes.further_ports.push_back(*port);
+            else
+                section.report("probe_ports", "expected at most 7 ports, 1 to 65535");
+    }
+    for (const std::string& text : section.strings("addresses")) {
+        if (const auto ip = IpAddress::parse(text))
+            probes.addresses.push_back(*ip);
+        else
+            section.report("addresses", "\"" + text + "\" is no IP address");
+    }
+    section.finish();
+    return probes;
+}
+
 GatewayConfig read(Section& root)
 {
     GatewayConfig config;
@@ -122,6 +157,7 @@ GatewayConfig read(Section& root)
     config.trusted_proxies = root.prefixes("trusted_proxies");
     config.threads = root.integer<std::size_t>("threads", config.threads, 0, 256);
     config.site = read_path(root, "site");
+    config.probes = read_probes(root);
     config.limits = read_limits(root);
     config.resume_window = root.duration("resume_window", config.resume_window, 10s, 24h);
     config.log = read_log(root);

@@ -10,7 +10,6 @@
 #include "narrowlink/io/notify.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cstdio>
 #include <thread>
 #include <utility>
@@ -35,11 +34,14 @@ void listen_instead(std::vector<config::Service>& services, const SocketAddress&
 }
 
 /// UDP next to TCP: on the addresses of the HTTPS listeners, on the port of the first.
-ProbeService probe_service(const std::vector<io::WebListener>& listeners)
+ProbeService probe_service(const config::ProbeConfig& config,
+                           const std::vector<io::WebListener>& listeners)
 {
-    constexpr std::array<std::uint16_t, 3> further_ports{8'444, 8'445, 8'446};
     const IpAddress any_v6 = *IpAddress::parse("::");
     ProbeService service;
+    if (!config.enabled)
+        return service;
+    service.addresses = config.addresses;
     for (const io::WebListener& listener : listeners) {
         if (!listener.certificate || listener.address.port == 0)
             continue; // behind a proxy, which does not pass on UDP
@@ -50,7 +52,8 @@ ProbeService probe_service(const std::vector<io::WebListener>& listeners)
             service.listen.push_back(*IpAddress::parse("0.0.0.0"));
     }
     if (!service.ports.empty())
-        service.ports.insert(service.ports.end(), further_ports.begin(), further_ports.end());
+        service.ports.insert(service.ports.end(), config.further_ports.begin(),
+                             config.further_ports.end());
     return service;
 }
 
@@ -71,7 +74,7 @@ Settings make_settings(const config::GatewayConfig& config, State& state,
     settings.threads = config.threads != 0
                            ? config.threads
                            : std::max<std::size_t>(std::thread::hardware_concurrency(), 1);
-    settings.probes = probe_service(settings.web.listeners);
+    settings.probes = probe_service(config.probes, settings.web.listeners);
     settings.secret = state.secret();
     settings.tokens_file = state.tokens_file();
     if (config.site)

@@ -6,6 +6,7 @@
 #include "narrowlink/config/problem.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <set>
@@ -63,6 +64,15 @@ struct GatewayLimits {
     bool operator==(const GatewayLimits&) const = default;
 };
 
+/// The probe service, which finds out about the nodes' NATs.
+struct ProbeConfig {
+    bool enabled = true;
+    std::vector<std::uint16_t> further_ports{8'444, 8'445, 8'446}; ///< beside that of HTTPS
+    std::vector<IpAddress> addresses; ///< as nodes reach it; empty: as they reach the web server
+
+    bool operator==(const ProbeConfig&) const = default;
+};
+
 struct GatewayConfig {
     std::optional<Located<std::filesystem::path>> state;
     std::optional<Located<HostPort>> public_address; ///< `public`: what join strings name
@@ -73,6 +83,7 @@ struct GatewayConfig {
     std::size_t threads = 0;               ///< event loops; 0: one per processor
     std::optional<Located<std::filesystem::path>>
         site; ///< the folder of the web site for strangers
+    ProbeConfig probes;
     GatewayLimits limits;
     Duration resume_window = std::chrono::minutes{10}; ///< how long a pair waits for a lost side
     LogConfig log;
