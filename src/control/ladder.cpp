@@ -156,6 +156,19 @@ Orders orders_of(const Rung& rung, const PairEnds& ends, const Side& side, const
     return orders;
 }
 
+/// A second opener that is careful with the peer's NAT may be too far-reaching all the same, and
+/// spoil all its mappings: the spray has to have had its chance before.
+void set_retry(Orders& orders, const Orders& peer, const nat::Part& spray)
+{
+    constexpr std::uint8_t usual_ttl = 64;
+    const bool is_careful = orders.punch.retry_ttl != 0 && orders.punch.retry_ttl < usual_ttl;
+    const Duration careful = peer.delay + packet_interval * spray.packets * 3 / 5;
+    const Duration after =
+        is_careful ? std::max(nat::retry_ttl_delay, careful) : nat::retry_ttl_delay;
+    orders.punch.retry_after_ms = static_cast<std::uint32_t>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(after).count());
+}
+
 bool opens_first(const Rung& rung, nat::First first, const Side& side)
 {
     return rung.step.first == first && side.part->sockets > 0;
@@ -242,6 +255,8 @@ AttemptOrders orders_for(const Rung& rung, const PairEnds& ends, const Samples& 
         orders.agent.delay = nat::first_ttl_lead + packet_interval * step.a.sockets;
     if (opens_first(rung, nat::First::b, agent))
         orders.client.delay = nat::first_ttl_lead + packet_interval * step.b.sockets;
+    set_retry(orders.client, orders.agent, step.b);
+    set_retry(orders.agent, orders.client, step.a);
     Duration time = observed_time;
     if (step.technique != nat::Technique::observed) {
         const Duration sending = packet_interval * std::max(step.a.packets, step.b.packets);

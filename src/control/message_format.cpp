@@ -274,6 +274,8 @@ json::object to_object(const Punch& m)
         object["first_ttl"] = m.first_ttl;
     if (m.retry_ttl != usual.retry_ttl)
         object["retry_ttl"] = m.retry_ttl;
+    if (m.retry_after_ms != usual.retry_after_ms)
+        object["retry_after_ms"] = m.retry_after_ms;
     if (m.packets != usual.packets)
         object["packets"] = m.packets;
     if (m.time_ms != usual.time_ms)

@@ -472,6 +472,7 @@ Punch parse_punch(Members& in)
         static_cast<std::uint8_t>(in.optional_count("first_ttl", m.first_ttl, largest_ttl));
     m.retry_ttl =
         static_cast<std::uint8_t>(in.optional_count("retry_ttl", m.retry_ttl, largest_ttl));
+    m.retry_after_ms = in.optional_count("retry_after_ms", m.retry_after_ms, max_punch_time_ms);
     m.packets = in.optional_count("packets", m.packets, nat::most_packets);
     m.time_ms = in.optional_count("time_ms", m.time_ms, max_punch_time_ms);
     return m;

@@ -160,6 +160,7 @@ void DirectNode::punch(const control::Punch& message, PairDriver& driver)
          .sockets = message.sockets,
          .first_ttl = message.first_ttl,
          .retry_ttl = message.retry_ttl,
+         .retry_after = std::chrono::milliseconds{message.retry_after_ms},
          .packets = message.packets,
          .time = std::chrono::milliseconds{message.time_ms},
          .samples = message.sample,

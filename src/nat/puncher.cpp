@@ -102,7 +102,7 @@ void Puncher::load(Instant now)
         if (plan_.first_ttl != 0)
             volleys_.push_back({.next = fire_at_ - lead, .left = count, .ttl = plan_.first_ttl});
         const Duration first = between_packets * static_cast<int>(count);
-        volleys_.push_back({.next = fire_at_ + std::max(retry_ttl_delay, first),
+        volleys_.push_back({.next = fire_at_ + std::max(plan_.retry_after, first),
                             .left = count,
                             .ttl = plan_.retry_ttl});
         return;

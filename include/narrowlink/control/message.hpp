@@ -266,6 +266,7 @@ struct Punch {
     bool wait = false;   ///< the targets come in an Aim
     std::uint8_t first_ttl = 4;
     std::uint8_t retry_ttl = 0;
+    std::uint32_t retry_after_ms = 1'000;
     std::uint32_t packets = nat::most_packets;
     std::uint32_t time_ms = 2'500;
 

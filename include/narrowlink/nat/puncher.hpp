@@ -45,6 +45,7 @@ struct PunchPlan {
     std::uint8_t first_ttl = 4; ///< of a packet before all others, 0: none; see Part
     /// If not 0, only packets with these two TTLs are sent to the candidates, from each socket.
     std::uint8_t retry_ttl = 0;
+    Duration retry_after = retry_ttl_delay;
     unsigned packets = most_packets;
     Duration time = std::chrono::milliseconds{2'500}; ///< for all of it, once it has begun
     bool samples = false; ///< the gateway has to see socket 0 before

@@ -286,6 +286,7 @@ private:
                            .sockets = punch.sockets,
                            .first_ttl = punch.first_ttl,
                            .retry_ttl = punch.retry_ttl,
+                           .retry_after = std::chrono::milliseconds{punch.retry_after_ms},
                            .packets = punch.packets,
                            .time = std::chrono::milliseconds{punch.time_ms},
                            .samples = punch.sample,

@@ -116,6 +116,7 @@ std::vector<Message> one_of_each()
               .wait = true,
               .first_ttl = 0,
               .retry_ttl = 64,
+              .retry_after_ms = 4'000,
               .packets = 16,
               .time_ms = 9'000},
         Aim{.pair = pair_of(8),
