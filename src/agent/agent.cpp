@@ -55,6 +55,7 @@ private:
 
     void handle_meeting_due(drive::PairDriver&) override {} // the client asks
     void handle_filtered(const control::Filtered&) override;
+    void handle_addresses_changed() override;
     void handle_punched(drive::PairDriver&, std::uint32_t, bool) override {} // the client tells
 
     void introduce(const control::Introduction&);
@@ -154,6 +155,14 @@ void Agent::Impl::handle_session_event(const control::NodeSession::Event& event)
     } else if (const auto* aim = std::get_if<control::Aim>(&event)) {
         if (ServedPair* pair = find(aim->pair, aim->client_key))
             direct_.aim(*aim, pair->driver());
+    }
+}
+
+void Agent::Impl::handle_addresses_changed()
+{
+    if (auto* session = node_.session()) {
+        session->tell_candidates(io::now(), direct_.own_addresses());
+        node_.wake();
     }
 }
 

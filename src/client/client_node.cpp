@@ -204,6 +204,14 @@ void ClientNode::handle_punched(drive::PairDriver& driver, std::uint32_t attempt
         link_->tell_punched(driver, attempt, opened);
 }
 
+void ClientNode::handle_addresses_changed()
+{
+    if (control::NodeSession* session = node_.session()) {
+        session->tell_candidates(io::now(), direct_.own_addresses());
+        node_.wake();
+    }
+}
+
 void ClientNode::handle_filtered(const control::Filtered& filtered)
 {
     if (control::NodeSession* session = node_.session()) {

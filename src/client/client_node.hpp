@@ -32,6 +32,7 @@ private:
     void handle_session_event(const control::NodeSession::Event&) override;
     void handle_meeting_due(drive::PairDriver&) override;
     void handle_filtered(const control::Filtered&) override;
+    void handle_addresses_changed() override;
     void handle_punched(drive::PairDriver&, std::uint32_t attempt, bool opened) override;
 
     net::awaitable<void> run_node();

@@ -109,10 +109,12 @@ std::vector<nat::Candidate> known_candidates(const Rung& rung, const PairEnds& e
             for (const IpAddress& ip : view.external_addresses())
                 add({ip, view.observed()->port}, kind_of(family));
     }
+    const IpPrefix carriers = *IpPrefix::parse("100.64.0.0/10"); // RFC 6598 §7
     if (shares_address(ends))
         for (const SocketAddress& own : *peer.own)
             if (own.ip.is_v4() && own != *peer.v4->observed())
-                add(own, nat::CandidateKind::host);
+                add(own, carriers.contains(own.ip) ? nat::CandidateKind::inside
+                                                   : nat::CandidateKind::host);
     return candidates;
 }
 

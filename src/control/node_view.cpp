@@ -54,7 +54,7 @@ std::vector<std::uint16_t> PortMemory::ports(const std::string& node,
 
 void NodeView::handle_own_addresses(Instant now, std::vector<IpAddress> own)
 {
-    const bool is_new = !has_told_ || own != own_;
+    const bool is_new = !has_told_; // when its network changes it is seen elsewhere, too
     own_ = std::move(own);
     has_told_ = true;
     if (is_new && (observed_ || !own_.empty()))

@@ -139,7 +139,7 @@ void Rendezvous::handle(Instant now, SessionId id, const Message& message)
     if (node == nullptr)
         return;
     if (const auto* candidates = std::get_if<Candidates>(&message)) {
-        handle_candidates(now, *node, *candidates);
+        handle_candidates(now, id, *node, *candidates);
         drain_views(id, *node);
     } else if (const auto* filtered = std::get_if<Filtered>(&message)) {
         node->view(filtered->family).handle_filter_report(now, filtered->report);
@@ -160,14 +160,21 @@ void Rendezvous::handle_rtt(SessionId id, Duration rtt)
         node->rtt = rtt;
 }
 
-void Rendezvous::handle_candidates(Instant now, Node& node, const Candidates& candidates)
+void Rendezvous::handle_candidates(Instant now, SessionId id, Node& node,
+                                   const Candidates& candidates)
 {
+    const bool changed = !node.own.empty() && node.own != candidates.addresses;
     node.own = candidates.addresses;
     std::vector<IpAddress> v4, v6;
     for (const SocketAddress& own : node.own)
         (own.ip.is_v4() ? v4 : v6).push_back(own.ip);
     node.v4.handle_own_addresses(now, std::move(v4));
     node.v6.handle_own_addresses(now, std::move(v6));
+    if (!changed)
+        return;
+    for (auto& [name, pair] : pairs_)
+        if ((pair.client == id || pair.agent == id) && shares_address(ends_of(pair)))
+            pair.due = std::min(pair.due, now);
 }
 
 /// What the survey calls the socket that a datagram came to.

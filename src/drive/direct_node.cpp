@@ -64,6 +64,7 @@ DirectNode::DirectNode(net::any_io_executor executor, control::Role role, Owner&
                    egress_.set();
                }}
     , survey_{sockets_, *this}
+    , router_{sockets_}
     , block_(train_size)
 {
 }
@@ -82,6 +83,10 @@ std::vector<SocketAddress> DirectNode::own_addresses() const
         if (const auto socket = sockets_.main(ip.is_v4());
             socket != nullptr && own.size() < control::max_candidates)
             own.push_back({ip, socket->local.port});
+    // Most routers keep the port, and nothing else is known of it.
+    if (const auto socket = sockets_.main(true); socket && router_.external() &&
+                                                 own.size() < control::max_candidates)
+        own.push_back({*router_.external(), socket->local.port});
     return own;
 }
 
@@ -91,6 +96,11 @@ void DirectNode::handle_train(DirectSocket& socket, const io::UdpSocket::Arrival
 {
     const std::size_t segment = arrival.segment_size;
     Bytes train = arrival.train;
+    if (socket.use == DirectSocket::Use::router) {
+        if (router_.handle_datagram(arrival.from, train.first(std::min(segment, train.size()))))
+            owner_->handle_addresses_changed();
+        return;
+    }
     if (segment == wire::probe_size) {
         // Any of them may be a probe.
         while (!train.empty()) {
@@ -360,6 +370,7 @@ void DirectNode::observe(const control::Observe& message, const IpAddress& gatew
                              .addresses = std::move(addresses)});
     for (const control::Family family : {control::Family::v4, control::Family::v6})
         survey_.end(family);
+    router_.ask(io::now());
     egress_.set();
 }
 
@@ -489,7 +500,8 @@ void DirectNode::arrange_meeting(Instant now, PairDriver& driver, Peer& peer)
 
 Instant DirectNode::deadline() const
 {
-    Instant next = std::min(gateway_ ? gateway_->due : never, survey_.deadline());
+    Instant next =
+        std::min({gateway_ ? gateway_->due : never, survey_.deadline(), router_.deadline()});
     for (const auto& [driver, peer] : peers_)
         next = std::min({next, peer.puncher.deadline(), peer.meet_at});
     return next;
@@ -501,6 +513,7 @@ net::awaitable<void> DirectNode::egress_loop()
         const Instant now = io::now();
         probe_gateway(now);
         survey_.handle_timeout(now);
+        router_.handle_timeout(now);
         drive_peers(now);
         auto round = send_one_round();
         if (co_await std::move(round)) {

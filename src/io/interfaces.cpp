@@ -7,13 +7,17 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 #include <memory>
 #include <optional>
+#include <sstream>
+#include <string>
 
 #include <boost/system/system_error.hpp>
 
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <net/route.h>
 #include <netinet/in.h>
 
 namespace narrowlink::io {
@@ -121,6 +125,23 @@ std::vector<IpPrefix> connected_prefixes()
     for (const InterfaceAddress& address : addresses())
         append_once(prefixes, network_of(address));
     return prefixes;
+}
+
+std::optional<IpAddress> default_router()
+{
+    std::ifstream routes{"/proc/net/route"};
+    std::string line;
+    std::getline(routes, line); // the heading
+    while (std::getline(routes, line)) {
+        std::istringstream words{line};
+        std::string interface;
+        std::uint32_t destination = 0, router = 0, flags = 0;
+        words >> interface >> std::hex >> destination >> router >> flags;
+        if (!words || destination != 0 || router == 0 || (flags & RTF_UP) == 0)
+            continue;
+        return IpAddress::v4(std::bit_cast<std::array<std::byte, 4>>(router)); // in network order
+    }
+    return std::nullopt;
 }
 
 } // namespace narrowlink::io

@@ -50,6 +50,8 @@ constexpr Duration between_rounds = milliseconds{200};
 constexpr std::array<milliseconds, 3> sample_schedule{milliseconds{0}, milliseconds{50},
                                                       milliseconds{150}};
 constexpr Duration wait_for_better = milliseconds{200};
+/// Through the own router, and not through the provider's to the peer's.
+constexpr std::uint8_t inside_ttl = 2;
 constexpr int confirmations = 2; ///< of which one may be lost
 
 } // namespace
@@ -200,7 +202,9 @@ void Puncher::fire(Instant now, Volley& volley)
 void Puncher::punch(Instant now, Target& target)
 {
     const bool opens = std::exchange(target.opener_due, false);
-    send_punch(now, target.candidate.address, target.socket, opens ? plan_.first_ttl : 0);
+    const bool is_near = target.candidate.kind == CandidateKind::inside;
+    const std::uint8_t opener_ttl = is_near ? inside_ttl : plan_.first_ttl;
+    send_punch(now, target.candidate.address, target.socket, opens ? opener_ttl : 0);
     if (opens) {
         target.next += first_ttl_lead;
         return;

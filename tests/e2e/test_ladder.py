@@ -41,6 +41,24 @@ RELAYED = [
     ("port_restricted", "udp_443_only", "UDP is blocked at this machine, except to the gateway's main port"),
 ]
 
+# A router's NAT-PMP, as far as it says which address it has outside.
+NAT_PMP = '''
+import socket, sys
+service = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+service.bind(("", 5351))
+while True:
+    question, node = service.recvfrom(64)
+    if question == bytes(2):
+        service.sendto(bytes([0, 128, 0, 0, 0, 0, 0, 1]) + socket.inet_aton(sys.argv[1]), node)
+'''
+
+# Carrier's NAT, homes' NATs, whether their routers have NAT-PMP, seconds.
+NEIGHBOURS = [
+    ("full_cone_hairpin", "port_restricted", "port_restricted", False, 5),
+    ("port_restricted", "port_restricted", "port_restricted", True, 8),
+    ("symmetric_random", "full_cone", "port_restricted_open_input", True, 8),
+]
+
 
 class Ladder(Scenario):
     laboratory = NatLab
@@ -50,8 +68,9 @@ class Ladder(Scenario):
         cls.gateway = Gateway(cls.lab).start()
 
     def pair(self, home_kind, away_kind):
-        home, away = self.lab.site(home_kind), self.lab.site(away_kind)
-        name = f"{home_kind}-{away_kind}"[:60]
+        return self.pair_at(self.lab.site(home_kind), self.lab.site(away_kind), f"{home_kind}-{away_kind}"[:60])
+
+    def pair_at(self, home, away, name):
         agent = Agent(self.lab, self.gateway.token("agent", name), name, namespace=home.host(0)).start()
         client = Client(self.lab, self.gateway.token("client", name), name, namespace=away.host(0))
         client.until_agent(name)
@@ -89,6 +108,23 @@ class Ladder(Scenario):
                 self.assertIn(f'there is no direct path to agent "{agent.name}": {why}', done.err)
                 self.assertLess(direct.packets, 60, "one attempt before the NATs were known")
                 agent.process.stop()
+
+    def test_neighbours_behind_one_carrier_meet_there(self):
+        for carrier_kind, home_kind, away_kind, has_nat_pmp, seconds in NEIGHBOURS:
+            with self.subTest(carrier=carrier_kind, agent=home_kind, client=away_kind):
+                carrier = self.lab.carrier(carrier_kind)
+                home, away = carrier.site(home_kind), carrier.site(away_kind)
+                services = [self.lab.start([sys.executable, "-c", NAT_PMP, site.router.address], "nat-pmp",
+                                           site.router) for site in (home, away) if has_nat_pmp]
+                agent, client, _ = self.pair_at(home, away, f"neighbours-{carrier_kind}")
+                server = TcpServer(self.lab, agent.namespace, echo)
+                forward = client.forward(agent.name, server.target)
+                forward.process.until(lambda: "path=direct-udp" in forward.process.error(), seconds,
+                                      "there is a direct path")
+                forward.stop()
+                agent.process.stop()
+                for service in services:
+                    service.stop()
 
     def test_what_has_worked_is_tried_first(self):
         agent, client, direct = self.pair("port_restricted", "address_dependent_random")

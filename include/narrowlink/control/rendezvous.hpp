@@ -140,7 +140,7 @@ private:
 
     Node* find(SessionId);
     [[nodiscard]] nat::GatewaySocket place_of(const Arrival&) const;
-    void handle_candidates(Instant now, Node&, const Candidates&);
+    void handle_candidates(Instant now, SessionId, Node&, const Candidates&);
     void drain_views(SessionId, Node&);
     static bool is_observed(const Node&);
     void handle_punched(Instant now, SessionId, const Punched&);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "narrowlink/control/message.hpp"
+#include "narrowlink/drive/home_router.hpp"
 #include "narrowlink/drive/pair_driver.hpp"
 #include "narrowlink/drive/survey_runner.hpp"
 #include "narrowlink/drive/udp_sockets.hpp"
@@ -33,6 +34,8 @@ public:
         virtual void handle_meeting_due(PairDriver&) = 0;
         /// For the gateway.
         virtual void handle_filtered(const control::Filtered&) = 0;
+        /// own_addresses() are others than before: tell the gateway.
+        virtual void handle_addresses_changed() = 0;
         /// An attempt of this client has ended.
         virtual void handle_punched(PairDriver&, std::uint32_t attempt, bool opened) = 0;
     };
@@ -54,7 +57,8 @@ public:
     /// What stands before this node, as the gateway has found out.
     void handle_nat(const control::NatDescription&);
 
-    /// The addresses of this host, with the ports of our sockets.
+    /// The addresses of this host and, behind a second NAT, of the router before it, with the ports of
+    /// our main sockets.
     [[nodiscard]] std::vector<SocketAddress> own_addresses() const;
 
     /// Looks for a direct path for this pair; what it finds becomes a carrier.
@@ -145,6 +149,7 @@ private:
     io::Event egress_;
     UdpSockets sockets_;
     SurveyRunner survey_;
+    HomeRouter router_;
     std::optional<Gateway> gateway_;
     std::map<PairDriver*, Peer> peers_;
     std::map<wire::ProbeId, PairDriver*> channels_;

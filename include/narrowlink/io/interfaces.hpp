@@ -2,6 +2,7 @@
 
 #include "narrowlink/base/address.hpp"
 
+#include <optional>
 #include <vector>
 
 namespace narrowlink::io {
@@ -16,5 +17,8 @@ std::vector<IpAddress> interface_addresses();
 /// The networks those addresses are in, by the interfaces' netmasks, in the same order. A prefix of
 /// full length stands for an address without a network.
 std::vector<IpPrefix> connected_prefixes();
+
+/// Where packets to the rest of the IPv4 Internet go first, as proc_net(5) has it in `route`.
+std::optional<IpAddress> default_router();
 
 } // namespace narrowlink::io

@@ -153,6 +153,41 @@ TEST_F(RendezvousTest, PassesOnOwnAddressesOnlyBehindTheSameNat)
     }
 }
 
+TEST_F(RendezvousTest, TellsNeighboursOfAnAddressThatIsLearntLater)
+{
+    const SocketAddress own = *SocketAddress::parse("192.168.1.7:2000");
+    const SocketAddress inside = *SocketAddress::parse("100.64.0.3:2000");
+    rendezvous.handle(now, agent_id, Candidates{{own}});
+    EXPECT_TRUE(probe(client_id, client_seen));
+    EXPECT_TRUE(probe(agent_id, {client_seen.ip, 2000}));
+    rendezvous.add_pair(now, {pin_of(1), pair_of(1)}, client_id, agent_id);
+    drain();
+    EXPECT_EQ(punches.size(), 2U);
+    punches.clear();
+    rendezvous.handle(now, agent_id, Candidates{{own, inside}});
+    pass(seconds{2});
+    EXPECT_EQ(punches.size(), 2U);
+    const auto candidates = candidates_of(client_id);
+    EXPECT_EQ(std::ranges::count(candidates, nat::Candidate{inside, nat::CandidateKind::inside}), 1);
+    punches.clear();
+    for (int i = 0; i < 100; ++i)
+        rendezvous.handle(now, agent_id, Candidates{{own}});
+    pass(seconds{2});
+    EXPECT_LE(punches.size(), 4U);
+}
+
+TEST_F(RendezvousTest, TakesSamplesOnlyFromWhereTheirEndIsSeen)
+{
+    rendezvous.add_pair(now, {pin_of(1), pair_of(1)}, client_id, agent_id);
+    EXPECT_TRUE(probe(client_id, client_seen));
+    EXPECT_TRUE(probe(agent_id, agent_seen));
+    ASSERT_EQ(punches.size(), 2U);
+    nat::ProbeChannel forger{punches[0].second.channel, wire::ProbeSender::agent};
+    const auto packet = forger.seal({.kind = wire::ProbeKind::sample, .seen = {}}, random);
+    EXPECT_FALSE(rendezvous.handle_datagram(now, {.from = client_seen, .at = {}}, packet));
+    EXPECT_FALSE(rendezvous.poll_message());
+}
+
 TEST_F(RendezvousTest, TriesAgainWhenAskedButNotTooOften)
 {
     EXPECT_TRUE(probe(client_id, client_seen));
