@@ -1,17 +1,18 @@
 // Theory of operation
 //
-// Goal: from a step of nat::choose() and what is known of both ends, what each end has to send to where.
+// Goal: from a step of nat::choose() and what is known of both ends, what each end has to send to
+// where.
 //
 // An end is found by the other in one of these ways:
 //   observed   its main socket, where the gateway sees it
 //   sampled    a fresh socket, where the gateway has seen its sample
 //   counted    a fresh socket: the ports that follow the one of its sample
 //   block, random   fresh sockets: all ports that its NAT may choose
-// Those that need a sample make the other end wait for it (Aim); the end itself does not wait unless
-// it needs one, too.
+// Those that need a sample make the other end wait for it (Aim); the end itself does not wait
+// unless it needs one, too.
 //
-// The only addresses that come up here are those of authentic probes and, behind one external address,
-// what the other end says of itself.
+// The only addresses that come up here are those of authentic probes and, behind one external
+// address, what the other end says of itself.
 
 #include "narrowlink/control/ladder.hpp"
 
@@ -61,8 +62,8 @@ nat::CandidateKind kind_of(Family family)
 std::vector<IpAddress> addresses_of(const Side& side, bool every_address)
 {
     std::vector<IpAddress> addresses = side.view->external_addresses();
-    addresses.resize(std::min<std::size_t>(addresses.size(),
-                                           every_address ? nat::most_pool_addresses : 1));
+    addresses.resize(
+        std::min<std::size_t>(addresses.size(), every_address ? nat::most_pool_addresses : 1));
     return addresses;
 }
 
@@ -74,8 +75,8 @@ nat::Spray spray_at(const Rung& rung, const Side& side, unsigned targets)
     spray.order = rung.step.diagonal ? nat::Spray::Order::sequential : nat::Spray::Order::random;
     if (side.counted) {
         spray.addresses = {side.sample->ip};
-        spray.first = static_cast<std::uint16_t>(
-            std::max(1, (side.sample->port + behaviour.delta) % 65'536));
+        spray.first =
+            static_cast<std::uint16_t>(std::max(1, (side.sample->port + behaviour.delta) % 65'536));
         spray.count = targets;
         spray.step = behaviour.delta;
         spray.order = nat::Spray::Order::sequential;
@@ -211,17 +212,15 @@ std::vector<Rung> ladder_for(const PairEnds& ends)
         if (!client.observed() || !agent.observed() || !client.behaviour() || !agent.behaviour())
             continue;
         for (const nat::Step& step : nat::choose(*client.behaviour(), *agent.behaviour())) {
-            const bool is_plain =
-                step.technique == nat::Technique::observed && !step.fresh_sockets;
+            const bool is_plain = step.technique == nat::Technique::observed && !step.fresh_sockets;
             if (is_plain && observes)
                 continue; // it tries all families
             observes = observes || is_plain;
             ladder.push_back({family, step});
         }
     }
-    std::ranges::stable_partition(ladder, [](const Rung& rung) {
-        return rung.step.technique == nat::Technique::observed;
-    });
+    std::ranges::stable_partition(
+        ladder, [](const Rung& rung) { return rung.step.technique == nat::Technique::observed; });
     return ladder;
 }
 

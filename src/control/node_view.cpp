@@ -64,8 +64,8 @@ void NodeView::handle_own_addresses(Instant now, std::vector<IpAddress> own)
 
 bool NodeView::handle_probe(Instant now, const nat::Observation& observation, const IpAddress& at)
 {
-    const bool is_main = observation.socket == nat::mapping_socket &&
-                         observation.at == nat::GatewaySocket{};
+    const bool is_main =
+        observation.socket == nat::mapping_socket && observation.at == nat::GatewaySocket{};
     const bool moved = is_main && observed_ && *observed_ != observation.seen;
     if (is_main) {
         const bool is_first = !observed_;
@@ -92,6 +92,14 @@ void NodeView::handle_filter_report(Instant now, const nat::FilterReport& report
     settle();
 }
 
+void NodeView::expect_nothing()
+{
+    if (observed_)
+        return;
+    survey_due_ = never;
+    survey_.reset();
+}
+
 void NodeView::want_survey(Instant at)
 {
     if (surveyed_at_) {
@@ -107,13 +115,13 @@ void NodeView::begin(Instant now)
     if (config_.gateway.first < 2)
         return;
     surveyed_at_ = now;
-    survey_.emplace(
-        nat::Survey::Config{
-            .gateway = config_.gateway,
-            .own_addresses = own_,
-            .remembered_ports = observed_ ? config_.memory->ports(config_.node, observed_->ip)
-                                          : std::vector<std::uint16_t>{}},
-        now);
+    survey_.emplace(nat::Survey::Config{.gateway = config_.gateway,
+                                        .own_addresses = own_,
+                                        .remembered_ports =
+                                            observed_
+                                                ? config_.memory->ports(config_.node, observed_->ip)
+                                                : std::vector<std::uint16_t>{}},
+                    now);
 }
 
 void NodeView::handle_timeout(Instant now)

@@ -5,18 +5,19 @@
 // A node probes from the socket that it will use for direct paths as soon as it is told to
 // (`observe`), and goes on, so that its NAT keeps the mapping and the gateway sees it change.
 //
-// A pair's rounds of attempts: the first when it comes up, as soon as both ends have been observed (or
-// longest_wait later, with what there is); then whenever the client asks (`meet`), or an end's
+// A pair's rounds of attempts: the first when it comes up, as soon as both ends have been observed
+// (or longest_wait later, with what there is); then whenever the client asks (`meet`), or an end's
 // observed address has changed, at most one in shortest_interval. Within a round:
 //
 //   not yet surveyed → first_rung(), which needs to know nothing
 //     survey ends    → if that attempt is in vain, it is given up
-//   surveyed         → each rung of the ladder until one works: what has worked between these external
+//   surveyed         → each rung of the ladder until one works: what has worked between these
+//   external
 //                      addresses first; or Unreachable
 //   attempt failed   → the next rung
 //
-// Each attempt has a key of its own. Where targets depend on a fresh mapping, its owner samples it: a
-// probe under that key, from which the gateway computes what it tells the other end (`aim`).
+// Each attempt has a key of its own. Where targets depend on a fresh mapping, its owner samples it:
+// a probe under that key, from which the gateway computes what it tells the other end (`aim`).
 //
 // Timing: what is sent now arrives half a round trip later. Both ends are told how long to wait, so
 // that their first probes leave at the same time and cross.
@@ -86,9 +87,9 @@ void Rendezvous::add_session(Instant, SessionId id, Role role, const std::string
                             .v4 = view_of(true),
                             .v6 = view_of(false),
                             .own = {}});
-    messages_.push_back({id, Observe{.channel = credentials,
-                                     .ports = config_.ports,
-                                     .addresses = config_.addresses}});
+    messages_.push_back(
+        {id,
+         Observe{.channel = credentials, .ports = config_.ports, .addresses = config_.addresses}});
 }
 
 void Rendezvous::remove_session(SessionId id)
@@ -202,10 +203,10 @@ void Rendezvous::drain_views(SessionId id, Node& node)
             for (const IpAddress& ip : config_.addresses)
                 if (ip.is_v4() == (family == Family::v4) && address++ == transmit->from.address)
                     from = ip;
-            const wire::Probe probe{
-                .kind = wire::ProbeKind::filter,
-                .socket = static_cast<std::uint8_t>(gateway_place(transmit->from)),
-                .seen = {}};
+            const wire::Probe probe{.kind = wire::ProbeKind::filter,
+                                    .socket =
+                                        static_cast<std::uint8_t>(gateway_place(transmit->from)),
+                                    .seen = {}};
             transmits_.push_back({.port = transmit->from.port,
                                   .from = from,
                                   .to = transmit->to,
@@ -245,6 +246,8 @@ std::optional<nat::ProbePacket> Rendezvous::handle_datagram(Instant now, const A
                                           .seen = arrival.from,
                                           .ttl = arrival.ttl},
                                          arrival.at);
+    if (config_.addresses.empty()) // then only one family is probed
+        (arrival.from.ip.is_v4() ? node.v6 : node.v4).expect_nothing();
     if (moved)
         for (auto& [name, pair] : pairs_)
             if (pair.client == owner->second || pair.agent == owner->second)
@@ -281,8 +284,9 @@ void Rendezvous::handle_timeout(Instant now)
             end_attempt(pair);
             continue_round(now, name, pair);
         }
-        const Instant earliest =
-            pair.attempts == 0 ? pair.due : std::max(pair.due, pair.last + config_.shortest_interval);
+        const Instant earliest = pair.attempts == 0
+                                     ? pair.due
+                                     : std::max(pair.due, pair.last + config_.shortest_interval);
         if (pair.due == never || now < earliest)
             continue;
         const bool both = is_observed(nodes_.at(pair.client)) && is_observed(nodes_.at(pair.agent));
@@ -419,8 +423,7 @@ std::vector<Rung> Rendezvous::best_first(const PairEnds& ends) const
     std::ranges::stable_partition(ladder, [&](const Rung& rung) {
         const auto key = external(ends, rung.family);
         const auto worked = key ? worked_.find(*key) : worked_.end();
-        return worked != worked_.end() &&
-               worked->second.step.technique == rung.step.technique &&
+        return worked != worked_.end() && worked->second.step.technique == rung.step.technique &&
                worked->second.step.fresh_sockets == rung.step.fresh_sockets &&
                worked->second.step.first == rung.step.first;
     });
@@ -553,9 +556,8 @@ Instant Rendezvous::deadline() const
             next = std::min(next, pair.running->end_at);
         if (pair.due == never)
             continue;
-        Instant at = std::max(pair.due, pair.attempts == 0
-                                            ? Instant{}
-                                            : pair.last + config_.shortest_interval);
+        Instant at = std::max(pair.due, pair.attempts == 0 ? Instant{}
+                                                           : pair.last + config_.shortest_interval);
         if (!is_observed(nodes_.at(pair.client)) || !is_observed(nodes_.at(pair.agent)))
             at = std::max(at, pair.give_up);
         next = std::min(next, at);

@@ -11,10 +11,15 @@
 // socket that would block stops the loop: the trains that follow wait in QUIC, where the congestion
 // control counts them.
 //
-// Ways. A client keeps the last two that the puncher chose, an agent those from which it has heard
+// Sockets. What does not need one of its own goes over the main ones. An attempt may have fresh ones:
+// they are closed when it is over, but for the one that a way uses, which lasts as long as the way. A
+// survey has its own, see SurveyRunner.
+//
+// Ways. They are named by our socket and the peer's address. A client keeps the last two that the puncher chose, an agent those from which it has heard
 // the client last: path::Pair decides which of them is used.
 //
-// Meetings. A client without a direct path asks for another attempt, at growing intervals.
+// Meetings. A client without a direct path asks for another round of attempts, at growing intervals
+// since the last attempt has failed.
 
 #include "narrowlink/drive/direct_node.hpp"
 
@@ -22,12 +27,12 @@
 #include "narrowlink/io/interfaces.hpp"
 #include "narrowlink/io/log.hpp"
 
+#include <boost/asio/post.hpp>
+#include <boost/system/system_error.hpp>
+
 #include <algorithm>
 #include <array>
 #include <utility>
-
-#include <boost/asio/post.hpp>
-#include <boost/system/system_error.hpp>
 
 namespace narrowlink::drive {
 namespace {
@@ -84,8 +89,8 @@ std::vector<SocketAddress> DirectNode::own_addresses() const
             socket != nullptr && own.size() < control::max_candidates)
             own.push_back({ip, socket->local.port});
     // Most routers keep the port, and nothing else is known of it.
-    if (const auto socket = sockets_.main(true); socket && router_.external() &&
-                                                 own.size() < control::max_candidates)
+    if (const auto socket = sockets_.main(true);
+        socket && router_.external() && own.size() < control::max_candidates)
         own.push_back({*router_.external(), socket->local.port});
     return own;
 }
@@ -137,10 +142,9 @@ bool DirectNode::handle_probe(DirectSocket& socket, const SocketAddress& from, B
         return false;
     Peer& peer = peers_.at(channel->second);
     const auto probe = peer.channel.open(datagram);
-    const bool is_ours =
-        peer.fresh ? socket.number < peer.sockets.size() &&
-                         peer.sockets[socket.number].get() == &socket
-                   : socket.use == DirectSocket::Use::main;
+    const bool is_ours = peer.fresh ? socket.number < peer.sockets.size() &&
+                                          peer.sockets[socket.number].get() == &socket
+                                    : socket.use == DirectSocket::Use::main;
     if (probe && is_ours)
         peer.puncher.handle_probe(io::now(), *probe, from, peer.fresh ? socket.number : 0);
     return true;
@@ -162,20 +166,19 @@ void DirectNode::punch(const control::Punch& message, PairDriver& driver)
 {
     if (sockets_.empty())
         return;
-    nat::Puncher puncher{
-        {.is_client = role_ == control::Role::client,
-         .targets = {.fire_in = std::chrono::milliseconds{message.fire_in_ms},
-                     .candidates = message.candidates,
-                     .spray = message.spray},
-         .sockets = message.sockets,
-         .first_ttl = message.first_ttl,
-         .retry_ttl = message.retry_ttl,
-         .retry_after = std::chrono::milliseconds{message.retry_after_ms},
-         .packets = message.packets,
-         .time = std::chrono::milliseconds{message.time_ms},
-         .samples = message.sample,
-         .waits = message.wait},
-        io::now()};
+    nat::Puncher puncher{{.is_client = role_ == control::Role::client,
+                          .targets = {.fire_in = std::chrono::milliseconds{message.fire_in_ms},
+                                      .candidates = message.candidates,
+                                      .spray = message.spray},
+                          .sockets = message.sockets,
+                          .first_ttl = message.first_ttl,
+                          .retry_ttl = message.retry_ttl,
+                          .retry_after = std::chrono::milliseconds{message.retry_after_ms},
+                          .packets = message.packets,
+                          .time = std::chrono::milliseconds{message.time_ms},
+                          .samples = message.sample,
+                          .waits = message.wait},
+                         io::now()};
     Peer& peer = begin_attempt(message, driver, std::move(puncher));
     peer.attempt = message.attempt;
     peer.reported = false;
@@ -190,8 +193,8 @@ void DirectNode::punch(const control::Punch& message, PairDriver& driver)
 DirectNode::Peer& DirectNode::begin_attempt(const control::Punch& message, PairDriver& driver,
                                             nat::Puncher puncher)
 {
-    const auto sender = role_ == control::Role::client ? wire::ProbeSender::client
-                                                       : wire::ProbeSender::agent;
+    const auto sender =
+        role_ == control::Role::client ? wire::ProbeSender::client : wire::ProbeSender::agent;
     const auto known = peers_.find(&driver);
     if (known == peers_.end())
         return peers_
@@ -315,8 +318,8 @@ void DirectNode::close_way(PairDriver& driver, const WayName& name)
     ways_.erase(way);
     const auto peer = peers_.find(&driver);
     const bool in_attempt =
-        peer != peers_.end() && std::ranges::find(peer->second.sockets, socket) !=
-                                    peer->second.sockets.end();
+        peer != peers_.end() &&
+        std::ranges::find(peer->second.sockets, socket) != peer->second.sockets.end();
     if (socket->use == DirectSocket::Use::attempt && !in_attempt && !is_used(*socket))
         UdpSockets::close(*socket);
     driver.pair().remove_carrier(io::now(), carrier);
@@ -332,7 +335,8 @@ std::string DirectNode::obstacle(PairDriver& driver) const
         return "the gateway has no probe service, or it is older than this client";
     if (!gateway_->answered)
         return "UDP is blocked between this machine and the gateway";
-    if (const auto why = unreachable_.find(&driver); peer == peers_.end() && why != unreachable_.end())
+    if (const auto why = unreachable_.find(&driver);
+        peer == peers_.end() && why != unreachable_.end())
         return why->second;
     if (peer != peers_.end() && !peer->second.unreachable.empty())
         return peer->second.unreachable;
@@ -363,8 +367,8 @@ void DirectNode::observe(const control::Observe& message, const IpAddress& gatew
     std::vector<IpAddress> addresses = message.addresses;
     if (addresses.empty())
         addresses.push_back(gateway);
-    const auto sender = role_ == control::Role::client ? wire::ProbeSender::client
-                                                       : wire::ProbeSender::agent;
+    const auto sender =
+        role_ == control::Role::client ? wire::ProbeSender::client : wire::ProbeSender::agent;
     gateway_.emplace(Gateway{.channel = {message.channel, sender},
                              .ports = message.ports,
                              .addresses = std::move(addresses)});
@@ -481,8 +485,7 @@ void DirectNode::report(PairDriver& driver, Peer& peer, bool opened)
 
 void DirectNode::arrange_meeting(Instant now, PairDriver& driver, Peer& peer)
 {
-    if (driver.pair().current() == path::CarrierKind::direct_udp &&
-        !driver.pair().is_silent(now)) {
+    if (driver.pair().current() == path::CarrierKind::direct_udp && !driver.pair().is_silent(now)) {
         peer.meet_at = never;
         peer.meetings = 0;
         return;

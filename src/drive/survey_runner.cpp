@@ -68,8 +68,8 @@ std::shared_ptr<DirectSocket> SurveyRunner::socket_for(control::Family family, u
 
 void SurveyRunner::handle_probe(const DirectSocket& socket, const wire::Probe& probe)
 {
-    const auto survey = surveys_.find(socket.local.ip.is_v4() ? control::Family::v4
-                                                              : control::Family::v6);
+    const auto survey =
+        surveys_.find(socket.local.ip.is_v4() ? control::Family::v4 : control::Family::v6);
     if (survey == surveys_.end() || socket.number != nat::filter_socket)
         return;
     nat::FilterReport& report = survey->second.report;

@@ -2,9 +2,9 @@
 
 #include "narrowlink/io/log.hpp"
 
-#include <utility>
-
 #include <boost/system/system_error.hpp>
+
+#include <utility>
 
 namespace narrowlink::drive {
 

@@ -8,21 +8,21 @@
 // only answers in; the later ones are for losses and for NATs that the first packet has opened too
 // late.
 //
-//   punch from an unknown address → that address is a target too (peer-reflexive, RFC 8445 §7.3.1.3)
-//   answer to our token           → the way works in both directions; confirm
-//   confirm                       → the peer has had our answer; our own punch may still be on its way
+//   punch from an unknown address → that address is a target too (peer-reflexive, RFC 8445
+//   §7.3.1.3) answer to our token           → the way works in both directions; confirm confirm →
+//   the peer has had our answer; our own punch may still be on its way
 //
 // The client waits a moment for a better candidate than the first that works, then chooses. The
-// agent reports every address from which it heard the peer: QUIC's path validation, which the client
-// starts, is what decides.
+// agent reports every address from which it heard the peer: QUIC's path validation, which the
+// client starts, is what decides.
 //
 // Where the peer's address is not known exactly, volleys take the place of that schedule, at
 // packets_per_second: a spray goes to ports that the gateway has computed; the other side opens its
 // mappings with packets of a limited TTL, once from each of its sockets and once again later. The
 // first authentic probe ends the volleys, and its source address is a target like any other.
 //
-// What has to be computed from a fresh mapping is sampled first: socket 0 sends to the gateway, which
-// tells the peer (aim()).
+// What has to be computed from a fresh mapping is sampled first: socket 0 sends to the gateway,
+// which tells the peer (aim()).
 //
 // Limits: most_packets punches, most_answers, most_targets pairs of socket and address.
 
@@ -39,10 +39,9 @@ namespace {
 using std::chrono::milliseconds;
 
 /// After fire_at_, per target; then every last_interval until the attempt ends.
-constexpr std::array<milliseconds, 7> schedule{milliseconds{0},   milliseconds{20},
-                                               milliseconds{50},  milliseconds{100},
-                                               milliseconds{200}, milliseconds{400},
-                                               milliseconds{800}};
+constexpr std::array<milliseconds, 7> schedule{
+    milliseconds{0},   milliseconds{20},  milliseconds{50}, milliseconds{100},
+    milliseconds{200}, milliseconds{400}, milliseconds{800}};
 constexpr Duration last_interval = milliseconds{800};
 constexpr Duration between_targets = milliseconds{3};
 constexpr Duration between_packets = std::chrono::microseconds{1'000'000 / packets_per_second};
@@ -161,10 +160,8 @@ void Puncher::send_punch(Instant now, const SocketAddress& to, unsigned socket, 
         return;
     ++punches_;
     sent_at_.emplace(++last_token_, now);
-    transmits_.push_back({{.kind = wire::ProbeKind::punch, .token = last_token_, .seen = to},
-                          to,
-                          ttl,
-                          socket});
+    transmits_.push_back(
+        {{.kind = wire::ProbeKind::punch, .token = last_token_, .seen = to}, to, ttl, socket});
 }
 
 void Puncher::answer(wire::ProbeKind kind, std::uint32_t token, const SocketAddress& to,

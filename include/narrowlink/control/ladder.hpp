@@ -57,10 +57,10 @@ struct Samples {
 
 /// What one end has to do in an attempt.
 struct Orders {
-    Punch punch;              ///< without the pair's name, channel, attempt and time
-    bool aimed = true;        ///< the targets are in it; else they depend on a sample of the peer
-    Duration delay{};         ///< how much later than the other it begins
-    Duration time{};          ///< from then on
+    Punch punch;       ///< without the pair's name, channel, attempt and time
+    bool aimed = true; ///< the targets are in it; else they depend on a sample of the peer
+    Duration delay{};  ///< how much later than the other it begins
+    Duration time{};   ///< from then on
 };
 
 struct AttemptOrders {

@@ -55,6 +55,8 @@ public:
     /// node has moved: it was seen elsewhere before.
     bool handle_probe(Instant now, const nat::Observation& observation, const IpAddress& at);
     void handle_filter_report(Instant now, const nat::FilterReport& report);
+    /// The node probes addresses of the other family only: that nothing is heard means nothing.
+    void expect_nothing();
     void handle_timeout(Instant now);
 
     [[nodiscard]] std::optional<nat::SurveyStep> poll_request();
@@ -65,11 +67,15 @@ public:
 
     /// Where its main socket is seen from the gateway's main port.
     [[nodiscard]] const std::optional<SocketAddress>& observed() const { return observed_; }
+
     /// The gateway's address that it probes.
     [[nodiscard]] const IpAddress& probed() const { return probed_; }
+
     /// Nothing before the first survey has ended.
     [[nodiscard]] const std::optional<nat::Behaviour>& behaviour() const { return behaviour_; }
+
     [[nodiscard]] bool is_being_surveyed() const { return survey_.has_value(); }
+
     /// Its external addresses, as far as they were seen; the observed one first.
     [[nodiscard]] std::vector<IpAddress> external_addresses() const;
 

@@ -20,21 +20,22 @@ namespace narrowlink::control {
 using wire::SessionId;
 
 /// The gateway's part in finding direct paths: it sees from where each node's probes come, and
-/// tells both ends of a pair to send probes to each other at the same time, one step of nat::choose()
-/// after the other until one has led to a path.
+/// tells both ends of a pair to send probes to each other at the same time, one step of
+/// nat::choose() after the other until one has led to a path.
 ///
 /// The only addresses that nodes are told to send to are those where an authentic probe of the peer
-/// came from, and, behind the same NAT, those the peer says it has there: a node may not turn another
-/// one against strangers.
+/// came from, and, behind the same NAT, those the peer says it has there: a node may not turn
+/// another one against strangers.
 ///
-/// Contract: after each call drain poll_message(), in order, then wait until deadline(). Calls for a
-/// session that is not known do nothing.
+/// Contract: after each call drain poll_message(), in order, then wait until deadline(). Calls for
+/// a session that is not known do nothing.
 class Rendezvous {
 public:
     struct Config {
         std::vector<std::uint16_t> ports; ///< probed by nodes; the main one first
         std::vector<IpAddress> addresses; ///< as in Observe
-        Duration longest_wait = std::chrono::seconds{1}; ///< of a new pair, for its nodes' first probes
+        Duration longest_wait =
+            std::chrono::seconds{1}; ///< of a new pair, for its nodes' first probes
         Duration shortest_interval = std::chrono::seconds{2}; ///< between two attempts of a pair
     };
 
@@ -101,6 +102,7 @@ private:
         std::vector<SocketAddress> own; ///< what it says of itself
 
         NodeView& view(Family family) { return family == Family::v4 ? v4 : v6; }
+
         [[nodiscard]] bool is_being_surveyed() const
         {
             return v4.is_being_surveyed() || v6.is_being_surveyed();
@@ -113,7 +115,7 @@ private:
         nat::ProbeChannel channel;
         Samples samples;
         bool client_waits, agent_waits; ///< for the targets
-        Instant end_at; ///< if the client does not say how it went
+        Instant end_at;                 ///< if the client does not say how it went
     };
 
     using External = std::pair<IpAddress, IpAddress>; ///< of client and agent
@@ -123,15 +125,15 @@ private:
     struct Pair {
         SessionId client, agent;
         std::uint32_t attempts = 0;
-        Instant due = never;       ///< of the next round of attempts
-        Instant give_up = never;   ///< of the wait for probes
-        Instant last{};            ///< begin of the latest round
+        Instant due = never;     ///< of the next round of attempts
+        Instant give_up = never; ///< of the wait for probes
+        Instant last{};          ///< begin of the latest round
 
         // Of the round.
         std::optional<Attempt> running;
         bool waits_for_survey = false;
         bool has_tried_first = false;
-        bool is_unreachable = false; ///< the client was told
+        bool is_unreachable = false;             ///< the client was told
         std::optional<std::vector<Rung>> ladder; ///< once it is known
         std::size_t next = 0;
 

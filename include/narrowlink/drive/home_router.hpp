@@ -24,6 +24,7 @@ public:
     bool handle_datagram(const SocketAddress& from, Bytes datagram);
 
     void handle_timeout(Instant now);
+
     [[nodiscard]] Instant deadline() const { return due_; }
 
     /// Never one of the public Internet: those the gateway sees by itself.

@@ -48,8 +48,8 @@ struct PunchPlan {
     Duration retry_after = retry_ttl_delay;
     unsigned packets = most_packets;
     Duration time = std::chrono::milliseconds{2'500}; ///< for all of it, once it has begun
-    bool samples = false; ///< the gateway has to see socket 0 before
-    bool waits = false;   ///< the targets come later, with aim()
+    bool samples = false;                             ///< the gateway has to see socket 0 before
+    bool waits = false;                               ///< the targets come later, with aim()
 };
 
 /// One attempt to open a way between two nodes, on one side of it: when to send which probe to
@@ -109,7 +109,7 @@ private:
     struct Target {
         unsigned socket = 0;
         Candidate candidate;
-        Instant next = never; ///< when the next punch is due
+        Instant next = never;    ///< when the next punch is due
         bool opener_due = false; ///< that is the one which only has to open our own NAT
         std::size_t sent = 0;
         std::optional<Duration> rtt; ///< the way works

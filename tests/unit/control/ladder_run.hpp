@@ -1,10 +1,8 @@
 #pragma once
 
 #include "../nat/model_nat.hpp"
-
 #include "narrowlink/control/rendezvous.hpp"
 #include "narrowlink/nat/puncher.hpp"
-
 #include "samples.hpp"
 
 #include <algorithm>
@@ -19,8 +17,8 @@ namespace narrowlink::control {
 
 using namespace std::chrono_literals;
 
-/// A pair behind two model NATs, with a Rendezvous in the middle and 10 ms from anywhere to anywhere:
-/// everything that looks for a direct path but sockets.
+/// A pair behind two model NATs, with a Rendezvous in the middle and 10 ms from anywhere to
+/// anywhere: everything that looks for a direct path but sockets.
 class LadderRun {
 public:
     static constexpr SessionId client{1}, agent{2};
@@ -72,7 +70,7 @@ private:
         std::optional<nat::Puncher> puncher = {};
         std::uint32_t attempt = 0;
         bool reported = false, fresh = false;
-        std::vector<std::uint16_t> ports = {};             ///< of the attempt, by number
+        std::vector<std::uint16_t> ports = {};               ///< of the attempt, by number
         std::map<unsigned, std::uint16_t> survey_ports = {}; ///< the main one is 0
         nat::FilterReport report = {};
         std::uint16_t last_port = 50'000;
@@ -98,7 +96,8 @@ private:
     {
         const Instant end = now + time;
         for (;;) {
-            Instant next = std::min(rendezvous_.deadline(), actions_.empty() ? never : actions_.begin()->first);
+            Instant next = std::min(rendezvous_.deadline(),
+                                    actions_.empty() ? never : actions_.begin()->first);
             for (const Node& n : nodes_)
                 if (n.puncher)
                     next = std::min(next, n.puncher->deadline());
@@ -122,7 +121,8 @@ private:
     void settle()
     {
         while (auto sent = rendezvous_.poll_message())
-            at(now + trip, [this, sent = std::move(*sent)] { receive(node(sent.to), sent.message); });
+            at(now + trip,
+               [this, sent = std::move(*sent)] { receive(node(sent.to), sent.message); });
         while (const auto transmit = rendezvous_.poll_transmit())
             at(now + trip, [this, t = *transmit] {
                 arrive({gateway_socket(t.port), t.to, t.packet});
@@ -189,9 +189,8 @@ private:
                     now, {.port = port, .from = packet.from, .at = packet.to.ip, .ttl = 60},
                     packet.bytes);
                 if (answer)
-                    at(now + trip, [this, back = Packet{packet.to, packet.from, *answer}] {
-                        arrive(back);
-                    });
+                    at(now + trip,
+                       [this, back = Packet{packet.to, packet.from, *answer}] { arrive(back); });
                 return;
             }
         for (Node& n : nodes_)
@@ -225,12 +224,10 @@ private:
 
     void receive(Node& n, const Message& message)
     {
-        const auto sender =
-            n.id == client ? wire::ProbeSender::client : wire::ProbeSender::agent;
+        const auto sender = n.id == client ? wire::ProbeSender::client : wire::ProbeSender::agent;
         if (const auto* observe = std::get_if<Observe>(&message)) {
             n.gateway.emplace(observe->channel, sender);
-            rendezvous_.handle(now, n.id,
-                               Candidates{{moved({n.nat.host(), 50'000}, n.site)}});
+            rendezvous_.handle(now, n.id, Candidates{{moved({n.nat.host(), 50'000}, n.site)}});
             send(n, *n.gateway, {.seen = {}}, 50'000, gateway_socket(0));
         } else if (const auto* request = std::get_if<SurveyRequest>(&message)) {
             follow(n, request->step);
@@ -253,10 +250,12 @@ private:
         Duration delay{};
         n.report = {.answered = false};
         for (unsigned round = 0; round < step.rounds; ++round)
-            for (unsigned socket = step.first_socket; socket < step.first_socket + step.sockets; ++socket)
+            for (unsigned socket = step.first_socket; socket < step.first_socket + step.sockets;
+                 ++socket)
                 for (const nat::GatewaySocket to : step.to) {
                     if (!n.survey_ports.contains(socket))
-                        n.survey_ports[socket] = socket == 0 ? std::uint16_t{50'000} : ++n.last_port;
+                        n.survey_ports[socket] =
+                            socket == 0 ? std::uint16_t{50'000} : ++n.last_port;
                     at(now + (delay += 5ms), [this, &n, socket, to] {
                         send(n, *n.gateway,
                              {.socket = static_cast<std::uint8_t>(socket), .seen = {}},
@@ -264,8 +263,9 @@ private:
                     });
                 }
         if (step.purpose == nat::SurveyStep::Purpose::filtering)
-            at(now + delay + 300ms,
-               [this, &n] { rendezvous_.handle(now, n.id, Filtered{Family::v4, n.report}); });
+            at(now + delay + 300ms, [this, &n] {
+                rendezvous_.handle(now, n.id, Filtered{Family::v4, n.report});
+            });
     }
 
     void begin(Node& n, const Punch& punch, wire::ProbeSender sender)

@@ -1,6 +1,5 @@
-#include "narrowlink/control/ladder.hpp"
-
 #include "ladder_run.hpp"
+#include "narrowlink/control/ladder.hpp"
 
 #include <gtest/gtest.h>
 
@@ -9,8 +8,8 @@ namespace {
 
 struct Cell {
     std::string_view client, agent;
-    Duration within;       ///< once both ends are surveyed
-    int of_ten = 10;       ///< so many must succeed at least
+    Duration within; ///< once both ends are surveyed
+    int of_ten = 10; ///< so many must succeed at least
 };
 
 const std::vector<Cell> cells{
@@ -58,6 +57,7 @@ TEST(Ladder, SaysWhyThereIsNoWay)
     struct Case {
         std::string_view client, agent, why;
     };
+
     for (const Case& c : {
              Case{"symmetric_random", "symmetric_random", "both NATs choose ports at random"},
              Case{"udp_blocked", "public", "UDP is blocked at this machine"},

@@ -1,5 +1,4 @@
 #include "narrowlink/control/node_view.hpp"
-
 #include "samples.hpp"
 
 #include <gtest/gtest.h>
@@ -47,13 +46,10 @@ protected:
         if (is_silent)
             return false;
         const auto port = static_cast<std::uint16_t>(base + socket);
-        return view.handle_probe(now,
-                                 {.socket = socket,
-                                  .local_port = port,
-                                  .at = at,
-                                  .seen = {external, port},
-                                  .ttl = 60},
-                                 gateway);
+        return view.handle_probe(
+            now,
+            {.socket = socket, .local_port = port, .at = at, .seen = {external, port}, .ttl = 60},
+            gateway);
     }
 
     PortMemory memory;
@@ -81,8 +77,7 @@ TEST_F(NodeViewTest, SurveysANodeOnceItIsSeenAndHasSaidWhatAddressesItHas)
     EXPECT_EQ(view.behaviour()->hops, 4U);
     EXPECT_EQ(filter_packets, 1);
     EXPECT_EQ(view.probed(), gateway);
-    EXPECT_EQ(memory.ports("ann home", external),
-              (std::vector<std::uint16_t>{40'000, 40'001}));
+    EXPECT_EQ(memory.ports("ann home", external), (std::vector<std::uint16_t>{40'000, 40'001}));
     answer(now + minutes{10});
     EXPECT_EQ(surveys, 1);
     EXPECT_EQ(view.deadline(), never);
@@ -115,6 +110,15 @@ TEST_F(NodeViewTest, TakesBackThatUdpIsBlocked)
     answer(now + seconds{15});
     ASSERT_TRUE(view.behaviour());
     EXPECT_EQ(view.behaviour()->reach, nat::Reach::open);
+}
+
+TEST_F(NodeViewTest, DoesNotTakeSilenceForAnAnswerWhereNothingIsAsked)
+{
+    is_silent = true;
+    view.handle_own_addresses(now, {own});
+    view.expect_nothing();
+    answer(now + seconds{5});
+    EXPECT_FALSE(view.behaviour());
 }
 
 TEST_F(NodeViewTest, DoesNotSurveyAFamilyThatTheNodeDoesNotHave)

@@ -19,7 +19,8 @@ TEST(NatPmp, ReadsTheExternalAddressAndNothingElse)
 {
     EXPECT_EQ(decode_nat_pmp_answer(bytes({0, 128, 0, 0, 0, 0, 1, 2, 100, 64, 0, 3})),
               IpAddress::parse("100.64.0.3"));
-    EXPECT_FALSE(decode_nat_pmp_answer(bytes({0, 128, 0, 3, 0, 0, 1, 2, 100, 64, 0, 3}))) << "refused";
+    EXPECT_FALSE(decode_nat_pmp_answer(bytes({0, 128, 0, 3, 0, 0, 1, 2, 100, 64, 0, 3})))
+        << "refused";
     EXPECT_FALSE(decode_nat_pmp_answer(bytes({0, 129, 0, 0, 0, 0, 1, 2, 100, 64, 0, 3})));
     EXPECT_FALSE(decode_nat_pmp_answer(bytes({0, 128, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0})));
     EXPECT_FALSE(decode_nat_pmp_answer(bytes({0, 128, 0, 0, 0, 0, 1, 2, 100, 64, 0})));
