@@ -155,7 +155,7 @@ struct Mistake {
 TEST(CommandLine, EndsWithUsageForEveryMistake)
 {
     const std::vector<Mistake> mistakes = {
-        {{}, "missing: join, list, connect, forward"},
+        {{}, "missing: join, list, status, connect, forward"},
         {{"nonsense"}, "command nonsense"},
         {{"--nonsense"}, "option --nonsense"},
         {{"--nonsense", "list"}, "--nonsense"},
@@ -173,6 +173,8 @@ TEST(CommandLine, EndsWithUsageForEveryMistake)
         {{"connect", "-n", "home", "a:53/udp"}, "is no target"},
         {{"connect", "-n", "home", "a:1", "b:2"}, "b:2"},
         {{"connect", "-n", "home", "-l", "22", "a:1"}, "-l"},
+        {{"connect", "-d", "-r", "-n", "home", "a:1"}, "--direct"},
+        {{"status", "extra"}, "extra"},
         {{"forward", "a:1"}, "--name"},
         {{"forward", "-n", "home"}, "TARGET"},
         {{"forward", "-n", "home", "-l", "22"}, "TARGET"},
