@@ -41,7 +41,8 @@ using namespace std::chrono_literals;
 
 /// Fits every path that QUIC may use (RFC 9000 §14.1).
 constexpr std::size_t direct_mtu = 1'200;
-constexpr std::size_t train_size = 64 * direct_mtu;
+/// What one system call sends: no IPv4 or IPv6 datagram may be longer, udp(7).
+constexpr std::size_t train_size = 65'487 / direct_mtu * direct_mtu;
 
 /// Probes of all of the gateway's ports, then of the main one, so that the NAT keeps the mapping.
 constexpr std::array<Duration, 3> survey_intervals{100ms, 300ms, 600ms};

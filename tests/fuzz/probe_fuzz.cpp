@@ -1,0 +1,28 @@
+// Any bytes as a probe's body, as a sealed probe, and as a router's answer over NAT-PMP.
+#include "narrowlink/nat/probe_channel.hpp"
+#include "narrowlink/wire/nat_pmp.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+
+using namespace narrowlink;
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
+{
+    const Bytes input = std::as_bytes(std::span{data, size});
+
+    // What is understood is said again in the same words, but for the room behind them.
+    if (const auto probe = wire::decode_probe(input))
+        if (wire::decode_probe(wire::encode_probe(*probe)) != probe)
+            std::abort();
+
+    nat::ProbeCredentials credentials;
+    if (const auto id = wire::probe_id(input))
+        credentials.id = *id;
+    if (nat::ProbeChannel{credentials, wire::ProbeSender::agent}.open(input))
+        std::abort(); // a key was guessed
+
+    if (const auto address = wire::decode_nat_pmp_answer(input); address && !address->is_v4())
+        std::abort();
+    return 0;
+}
