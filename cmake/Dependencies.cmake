@@ -2,14 +2,37 @@
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 find_package(OpenSSL 3.0 REQUIRED)
-find_package(Boost 1.81 REQUIRED)
+find_package(Boost 1.81 REQUIRED CONFIG) # not the FindBoost of older CMakes
 find_package(yaml-cpp REQUIRED)
 find_package(fmt REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(CLI11 REQUIRED)
-pkg_check_modules(NGTCP2 REQUIRED IMPORTED_TARGET
-                  libngtcp2>=1.11 libngtcp2_crypto_gnutls>=1.11 gnutls>=3.7)
 pkg_check_modules(NGHTTP3 REQUIRED IMPORTED_TARGET libnghttp3>=1.8)
+
+# QUIC's TLS: which library, and thereby which source file of src/quic.
+set(NARROWLINK_QUIC_TLS auto CACHE STRING "TLS library of QUIC: openssl, gnutls, or auto for the first there is")
+set_property(CACHE NARROWLINK_QUIC_TLS PROPERTY STRINGS auto gnutls openssl)
+set(quic_tls ${NARROWLINK_QUIC_TLS})
+if(quic_tls STREQUAL "auto")
+  pkg_check_modules(NGTCP2_OSSL QUIET libngtcp2_crypto_ossl>=1.22 openssl>=3.5)
+  if(NGTCP2_OSSL_FOUND)
+    set(quic_tls openssl)
+  else()
+    set(quic_tls gnutls)
+  endif()
+endif()
+if(quic_tls STREQUAL "openssl")
+  pkg_check_modules(NGTCP2 REQUIRED IMPORTED_TARGET
+                    libngtcp2>=1.22 libngtcp2_crypto_ossl>=1.22 openssl>=3.5)
+  set(unused_quic_tls gnutls)
+elseif(quic_tls STREQUAL "gnutls")
+  pkg_check_modules(NGTCP2 REQUIRED IMPORTED_TARGET
+                    libngtcp2>=1.11 libngtcp2_crypto_gnutls>=1.11 gnutls>=3.7)
+  set(unused_quic_tls openssl)
+else()
+  message(FATAL_ERROR "NARROWLINK_QUIC_TLS is '${quic_tls}'; it must be auto, gnutls or openssl")
+endif()
+message(STATUS "TLS of QUIC: ${quic_tls}, with ngtcp2 ${NGTCP2_libngtcp2_VERSION}")
 
 # Boost.JSON, Asio and Beast are used without their binary packages: each is compiled once, here.
 add_library(boost_json STATIC cmake/boost_json.cpp)

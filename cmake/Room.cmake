@@ -21,14 +21,19 @@ if(NARROWLINK_FUZZ)
   target_compile_options(narrowlink_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
-# narrowlink_room(NAME [ROOMS room...] [LIBRARIES target...] [COROUTINES])
+# narrowlink_room(NAME [ROOMS room...] [LIBRARIES target...] [WITHOUT source...] [COROUTINES])
 #
 # A room is src/NAME (private) and include/narrowlink/NAME (what others may use), one target
 # narrowlink_NAME. tools/check_layers.py checks that its includes stay inside ROOMS. COROUTINES: its
 # sources use Asio, whose headers cost more than the code; they are compiled once for all of them.
+# WITHOUT: sources in its folder that this build leaves out.
 function(narrowlink_room name)
-  cmake_parse_arguments(room "COROUTINES" "" "ROOMS;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(room "COROUTINES" "" "ROOMS;LIBRARIES;WITHOUT" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
+  if(room_WITHOUT)
+    list(TRANSFORM room_WITHOUT PREPEND ${PROJECT_SOURCE_DIR}/src/${name}/)
+    list(REMOVE_ITEM sources ${room_WITHOUT})
+  endif()
   set(target narrowlink_${name})
   if(sources)
     add_library(${target} STATIC ${sources})

@@ -8,7 +8,8 @@
 namespace narrowlink::quic {
 
 /// One TLS 1.3 session of one connection: the seam between ngtcp2 and a TLS library. Everything
-/// that knows which library it is stands in one source file, tls_gnutls.cpp or its sibling.
+/// that knows which library it is stands in one source file, tls_gnutls.cpp or tls_openssl.cpp;
+/// the build compiles one of them.
 class TlsSession {
 public:
     enum class Role { client, server };
