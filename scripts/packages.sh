@@ -3,20 +3,17 @@
 #
 # Installs Debian packages by name. Sourced by quickstart and test, never run.
 #
-# On Debian 12 ngtcp2 and nghttp3 are too old and come from bookworm-backports. For that one apt-get call
-# the backports are an additional source, with a pin that refuses them for every package but
+# Some libraries of Debian 12 and 13 are too old and come from the release's backports. For that one
+# apt-get call these are an additional source, with a pin that refuses them for every package but
 # `backported`. Source and pin live in a temporary folder that apt is pointed to: nothing is
 # written below /etc/apt, so nothing can be left enabled there, not even after kill -9. The mirror
 # is the one this machine uses already.
 
-build_packages=(g++ cmake ninja-build pkg-config libgnutls28-dev libssl-dev libyaml-cpp-dev
-                libspdlog-dev libcli11-dev libgtest-dev libgmock-dev
-                libngtcp2-dev libngtcp2-crypto-gnutls-dev libnghttp3-dev)
+build_packages=(g++ cmake ninja-build pkg-config libssl-dev libyaml-cpp-dev libspdlog-dev libcli11-dev
+                libgtest-dev libgmock-dev libngtcp2-dev libnghttp3-dev) # and those of the release, below
 demo_packages=(curl iproute2 openssl procps python3)
 test_packages=("${demo_packages[@]}" openssh-server openssh-client nginx-light dnsmasq-base bind9-dnsutils
                iperf3 rsync nftables conntrack tcpdump socat)
-backported=(libngtcp2-dev libngtcp2-16 libngtcp2-crypto-gnutls-dev libngtcp2-crypto-gnutls8
-            libnghttp3-dev libnghttp3-9)
 services=(nginx ssh) # what the test packages would start; the tests run servers of their own
 
 say() { printf '==> %s\n' "$*" >&2; }
@@ -40,6 +37,28 @@ debian_version() {
     echo "${VERSION_ID:-99}" # testing and unstable have no number
 }
 
+# Adds to build_packages those whose names depend on the release of Debian, and says which of them come
+# from its backports. QUIC's TLS is OpenSSL where there is 3.5, GnuTLS on Debian 12.
+choose_packages() {
+    local version
+    version=$(debian_version)
+    [ "$version" -ge 12 ] || die "this is Debian $version; Debian 12 or later has the compiler and libraries that are needed"
+    backported=() backports=''
+    if [ "$version" = 12 ]; then
+        least_ngtcp2=1.11
+        build_packages+=(libboost1.81-dev libgnutls28-dev libngtcp2-crypto-gnutls-dev)
+        backports=bookworm-backports
+        backported=(libngtcp2-dev libngtcp2-16 libngtcp2-crypto-gnutls-dev libngtcp2-crypto-gnutls8
+                    libnghttp3-dev libnghttp3-9)
+        return
+    fi
+    least_ngtcp2=1.22
+    build_packages+=(libboost-dev libngtcp2-crypto-ossl-dev)
+    [ "$version" = 13 ] || return 0
+    backports=trixie-backports
+    backported=(libngtcp2-dev libngtcp2-16 libngtcp2-crypto-ossl-dev libngtcp2-crypto-ossl0)
+}
+
 is_installed() { # PACKAGE [LEAST_VERSION]
     local known
     known=$(dpkg-query -W -f '${db:Status-Status} ${Version}' "$1" 2>/dev/null) || return 1
@@ -49,22 +68,30 @@ is_installed() { # PACKAGE [LEAST_VERSION]
 
 is_satisfied() { # PACKAGE: installed, and recent enough where that matters
     case $1 in
-    libngtcp2-*) is_installed "$1" 1.11 ;;
+    libngtcp2-*) is_installed "$1" "$least_ngtcp2" ;;
     libnghttp3-*) is_installed "$1" 1.8 ;;
     *) is_installed "$1" ;;
     esac
 }
 
+# Prints suite and address of this machine's own source of Debian. apt knows which of its sources that
+# is: other archives use the same suite names.
+debian_source() { # CODENAME
+    local suite='' uri=''
+    IFS='|' read -r suite uri < <(apt-get indextargets \
+        --format '$(ORIGIN)|$(CODENAME)|$(COMPONENT)|$(RELEASE)|$(REPO_URI)' 'Created-By: Packages' |
+        sed -n "s/^Debian|$1|main|//p") || true
+    [ -n "$uri" ] ||
+        die "apt has no source of Debian $1 main here; add one to /etc/apt/sources.list and run this again"
+    echo "$suite $uri"
+}
+
 # Writes this machine's own source of Debian $1, turned into one of its backports, to the folder $2. Every
 # option of the source (Signed-By with a file or a key in place, Trusted, ...) stays as it is.
 write_backports_source() { # CODENAME FOLDER
-    local codename=$1 folder=$2 suite uri file
-    # apt knows which of its sources is Debian's: other archives use the same suite names.
-    IFS='|' read -r suite uri < <(apt-get indextargets \
-        --format '$(ORIGIN)|$(CODENAME)|$(COMPONENT)|$(RELEASE)|$(REPO_URI)' 'Created-By: Packages' |
-        sed -n "s/^Debian|$codename|main|//p") || true
-    [ -n "${uri-}" ] ||
-        die "apt has no source of Debian $codename main here; add one to /etc/apt/sources.list and run this again"
+    local codename=$1 folder=$2 suite uri file source
+    source=$(debian_source "$codename")
+    read -r suite uri <<<"$source"
 
     for file in /etc/apt/sources.list.d/*.sources; do
         [ -r "$file" ] || continue
@@ -119,25 +146,25 @@ undo_apt_changes() {
 }
 
 # Fills apt_options with those that add the backports to apt for one call.
-allow_backports() { # CODENAME
-    local codename=$1
+allow_backports() {
+    local codename=${backports%-backports}
     apt_folder=$(mktemp -d)
     mkdir "$apt_folder/only" "$apt_folder/sources.list.d" "$apt_folder/preferences.d"
     cp -a /etc/apt/sources.list.d/. "$apt_folder/sources.list.d/"
     [ ! -d /etc/apt/preferences.d ] || cp -a /etc/apt/preferences.d/. "$apt_folder/preferences.d/"
     cat >"$apt_folder/preferences.d/00-backports" <<EOF
 Package: ${backported[*]}
-Pin: release n=$codename-backports
+Pin: release n=$backports
 Pin-Priority: 990
 
 Package: *
-Pin: release n=$codename-backports
+Pin: release n=$backports
 Pin-Priority: -1
 EOF
     apt_options=(-o "Dir::Etc::SourceParts=$apt_folder/sources.list.d"
                  -o "Dir::Etc::PreferencesParts=$apt_folder/preferences.d")
-    say "only ${backported[*]} may come from $codename-backports, and only in this run"
-    if ! apt-get indextargets --format '$(RELEASE)' 'Created-By: Packages' | grep -qx "$codename-backports"; then
+    say "only ${backported[*]} may come from $backports, and only in this run"
+    if ! apt-get indextargets --format '$(RELEASE)' 'Created-By: Packages' | grep -qx "$backports"; then
         write_backports_source "$codename" "$apt_folder/only"
         cp "$apt_folder"/only/* "$apt_folder/sources.list.d/"
         chmod -R a+rX "$apt_folder" # apt fetches as the user _apt
@@ -173,9 +200,7 @@ disable_services() { # those that were there before
 
 # Installs what is missing of the given packages. Nothing missing: nothing is done, no mirror is asked.
 install_packages() { # PACKAGE...
-    local version package packages=("$@") missing=() apt_options=() services_before=()
-    version=$(debian_version)
-    [ "$version" -ge 12 ] || die "this is Debian $version; Debian 12 or later has the compiler and libraries that are needed"
+    local package packages=("$@") missing=() apt_options=() services_before=()
     for package in "${packages[@]}"; do
         is_satisfied "$package" || missing+=("$package")
     done
@@ -187,9 +212,12 @@ install_packages() { # PACKAGE...
     say "installing ${missing[*]}"
     trap undo_apt_changes EXIT
     as_root apt-get update -q >&2 || die "apt-get update failed; the reason stands above"
-    if [ "$version" = 12 ] && [[ " ${missing[*]}" == *" libng"* ]]; then
-        allow_backports bookworm
-    fi
+    for package in "${backported[@]}"; do
+        if [[ " ${missing[*]} " == *" $package "* ]]; then
+            allow_backports
+            break
+        fi
+    done
     mapfile -t services_before < <(installed_services)
     keep_services_stopped
     as_root env DEBIAN_FRONTEND=noninteractive apt-get "${apt_options[@]}" install -q -y \
@@ -203,9 +231,4 @@ install_packages() { # PACKAGE...
         is_satisfied "$package" ||
             die "$package is missing or too old after the installation; 'apt-cache policy $package' shows why"
     done
-}
-
-# The header library of Boost: Debian 12 has a newer one beside its default.
-boost_package() {
-    if [ "$(debian_version)" = 12 ]; then echo libboost1.81-dev; else echo libboost-dev; fi
 }
