@@ -209,10 +209,22 @@ void Pair::upgrade(Instant now)
 void Pair::watch_peer(Instant now)
 {
     const auto here = carrier_of(connection_.current_path());
-    if (!here || now < next_migration_ || now < pong_overdue_at())
+    const bool misled = is_round_trip_older();
+    if (!here || now < next_migration_ || (!misled && now < pong_overdue_at()))
         return;
     const auto to = best(now, std::nullopt);
-    migrate(now, to.value_or(*here), quic::Connection::Migration::immediate, ChangeReason::stuck);
+    const auto reason = misled ? ChangeReason::restored : ChangeReason::stuck;
+    if (migrate(now, to.value_or(*here), quic::Connection::Migration::immediate, reason))
+        refreshed_ = misled;
+}
+
+/// Whether what is known of the round trip comes from a packet of before the migration. It may have
+/// waited for a whole outage, and every timer would now last several times as long.
+bool Pair::is_round_trip_older() const
+{
+    const Duration round_trip = connection_.statistics().latest_rtt; // a migration forgets it
+    return client_ && !refreshed_ && round_trip > shortest_stay &&
+           round_trip > latest_ - asked_at_;
 }
 
 void Pair::ask_peer(Instant now)
@@ -238,8 +250,10 @@ bool Pair::migrate(Instant now, CarrierId to, quic::Connection::Migration how,
     next_migration_ = now + (started ? shortest_stay : busy_wait);
     answer_due_ = answer_due_ || started;
     wake_ = wake_ || started;
-    if (started)
+    if (started) {
         reason_ = reason;
+        refreshed_ = false;
+    }
     if (started && how == quic::Connection::Migration::immediate)
         ask_peer(now);
     return started.has_value();
@@ -434,7 +448,8 @@ Instant Pair::deadline() const
                                 config_.silence_limit);
     if (!may_move)
         return next;
-    next = std::min(next, std::max(std::min(silent_at(), pong_overdue_at()), next_migration_));
+    const Instant overdue = is_round_trip_older() ? asked_at_ : pong_overdue_at();
+    next = std::min(next, std::max(std::min(silent_at(), overdue), next_migration_));
     for (const auto& [id, known] : carriers_)
         if (known.carrier.kind > carriers_.at(*current_).carrier.kind)
             next = std::min(next, std::max(known.usable_from, next_migration_));

@@ -50,6 +50,9 @@ constexpr ngtcp2_duration ack_delay = 5 * NGTCP2_MILLISECONDS;
 /// Counts packets that passed the AEAD: ngtcp2_conn_read_pkt returns 0 for forgeries too, and its
 /// callback has no user pointer.
 thread_local std::uint64_t opened_packets = 0;
+thread_local std::uint64_t opened_challenges = 0; ///< those among them that begin with PATH_CHALLENGE
+
+constexpr std::uint8_t path_challenge = 0x1a; // RFC 9000 §19.17
 
 int count_opened(std::uint8_t* dest, const ngtcp2_crypto_aead* aead,
                  const ngtcp2_crypto_aead_ctx* context, const std::uint8_t* ciphertext,
@@ -58,8 +61,11 @@ int count_opened(std::uint8_t* dest, const ngtcp2_crypto_aead* aead,
 {
     const int result = ngtcp2_crypto_decrypt_cb(dest, aead, context, ciphertext, length, nonce,
                                                 nonce_length, aad, aad_length);
-    if (result == 0)
+    if (result == 0) {
         ++opened_packets;
+        if (length > aead->max_overhead && dest[0] == path_challenge)
+            ++opened_challenges;
+    }
     return result;
 }
 
@@ -356,11 +362,14 @@ void Connection::Impl::handle_packet(Instant now, PathId path, Bytes packet)
                              origin.remote.addrlen, nullptr);
     const ngtcp2_pkt_info ecn{};
     const std::uint64_t opened_before = opened_packets;
+    const std::uint64_t challenges_before = opened_challenges;
     const std::uint64_t in_flight_before = bytes_in_flight();
     const int result = ngtcp2_conn_read_pkt(conn_, &label.path, &ecn, octets(packet),
                                             packet.size(), timestamp(now));
     if (opened_packets != opened_before)
         last_authentic_ = std::max(last_authentic_, now);
+    if (opened_challenges != challenges_before)
+        unanswered_challenges_ = std::min(unanswered_challenges_ + 1, most_unanswered_challenges);
     // Nothing is sent while a packet is read, and losses are only declared with an acknowledgement.
     if (bytes_in_flight() < in_flight_before)
         last_acknowledged_ = std::max(last_acknowledged_, now);

@@ -59,6 +59,7 @@ private:
     };
 
     static constexpr std::size_t most_datagram_bytes = 1'024 * 1'024;
+    static constexpr int most_unanswered_challenges = 4; ///< ngtcp2 keeps no more
     static constexpr std::size_t connection_id_size = std::tuple_size_v<ConnectionId>;
 
     static ngtcp2_callbacks callbacks(bool server);
@@ -69,6 +70,8 @@ private:
     ngtcp2_cid new_cid();
     void issue(const ngtcp2_cid&);
     [[nodiscard]] const PathLimits& limits() const;
+    [[nodiscard]] std::size_t room_of_next_packet() const;
+    void note_written(std::size_t size);
     [[nodiscard]] std::uint64_t bytes_in_flight() const;
     void pace(Instant now, std::size_t sent);
     void follow_path();
@@ -118,6 +121,7 @@ private:
     bool pacing_blocked_ = false;   ///< something may wait for that
     std::optional<PathId> target_;  ///< of a migrate() that has not ended
     ConnectionId first_id_{};       ///< server: its first one
+    int unanswered_challenges_ = 0; ///< about as many packets with a PATH_RESPONSE are to come
     bool closing_ = false; ///< a CONNECTION_CLOSE packet is still to be written
     bool over_ = false;
     ngtcp2_ccerr close_error_{};

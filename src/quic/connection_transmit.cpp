@@ -10,7 +10,10 @@
 // round trip. Until then only control frames and what was lost go out.
 //
 // Sizes. Every packet is written with the size of the path in use as its room. Those for other
-// paths are challenges and answers to them, never more than 1,200 bytes.
+// paths are challenges and answers to them, never more than 1,200 bytes. So are those of a handshake
+// and an answer to a challenge on the path in use: ngtcp2 1.17 and later pads these to their room,
+// and an answer does not arm the probe timer. Two of 16 KiB that got lost would fill the congestion
+// window of a new path for ever.
 
 #include "connection_impl.hpp"
 #include "octets.hpp"
@@ -26,6 +29,7 @@ namespace {
 constexpr std::size_t packet_overhead = 1 + 8 + 4 + 16;
 /// Frame type and length.
 constexpr std::size_t datagram_overhead = 5;
+constexpr std::size_t padded_packet = 1'200; // RFC 9000 §8.2.2, §14.1: what ngtcp2 has to pad to
 constexpr std::size_t most_segments = 64; // one UDP_SEGMENT call, udp(7)
 /// Who is woken late may send what it could have sent meanwhile.
 constexpr Duration most_catching_up = std::chrono::milliseconds{2};
@@ -42,6 +46,20 @@ const Connection::PathLimits& Connection::Impl::limits() const
     static const PathLimits cautious;
     const auto known = limits_.find(current_path_);
     return known == limits_.end() ? cautious : known->second;
+}
+
+std::size_t Connection::Impl::room_of_next_packet() const
+{
+    const std::size_t mtu = limits().mtu;
+    if (http3_ && (unanswered_challenges_ == 0 || !datagrams_.empty()))
+        return mtu; // a datagram has to fit, and is acknowledged
+    return std::min(mtu, padded_packet);
+}
+
+void Connection::Impl::note_written(std::size_t size)
+{
+    if (unanswered_challenges_ > 0 && size >= padded_packet)
+        --unanswered_challenges_;
 }
 
 Connection::Transmit Connection::Impl::take_held(MutableBytes block)
@@ -70,7 +88,8 @@ Connection::Transmit Connection::Impl::poll_transmit(Instant now, MutableBytes b
     block = block.first(std::min(block.size(), std::max(quantum, mtu)));
 
     for (std::size_t count = 0; count < most_segments; ++count) {
-        const std::size_t room = train.segment_size == 0 ? mtu : train.segment_size;
+        const std::size_t room =
+            train.segment_size == 0 ? room_of_next_packet() : train.segment_size;
         if (block.size() - train.size < room)
             break;
         const MutableBytes place = block.subspan(train.size, room);
@@ -88,6 +107,7 @@ Connection::Transmit Connection::Impl::poll_transmit(Instant now, MutableBytes b
         }
         follow_path();
         const auto size = static_cast<std::size_t>(written);
+        note_written(size);
         const auto to = over_ ? current_path_ : paths_.find(path.path);
         if (!to)
             continue; // an answer to a challenge on a path that was given up long ago
@@ -140,7 +160,7 @@ Connection::Transmit Connection::Impl::poll_control(Instant now, MutableBytes bl
     ngtcp2_pkt_info ecn{};
     const ngtcp2_ssize written =
         ngtcp2_conn_write_pkt(conn_, &path.path, &ecn, octets(block),
-                              std::min(block.size(), limits().mtu), timestamp(now));
+                              std::min(block.size(), room_of_next_packet()), timestamp(now));
     if (written < 0)
         fail(static_cast<int>(written));
     follow_path();
@@ -149,6 +169,7 @@ Connection::Transmit Connection::Impl::poll_control(Instant now, MutableBytes bl
         return train;
     const auto size = static_cast<std::size_t>(written);
     bytes_sent_ += size;
+    note_written(size);
     return {size, size, *to};
 }
 

@@ -91,6 +91,8 @@ TEST(Sim, StreamsSurviveFullQueues)
 }
 
 // Socket buffers and queues hold seconds of what such a link takes, so all repairs take that long.
+// At 20 kB/s a congestion window of packets of 16 KiB is a queue of 12 s: what was lost in it is missed
+// a round trip later, sent again a window later, and lost again in 1 of 200 histories.
 TEST(Sim, StreamsArriveWholeOverSlowLinks)
 {
     run_family({.clients = {1, 2},
@@ -98,7 +100,7 @@ TEST(Sim, StreamsArriveWholeOverSlowLinks)
                 .access_bytes_per_second = {20'000, 200'000},
                 .delay_ms = {20, 300},
                 .hiccup = 0.01,
-                .longest_stall = seconds{30}},
+                .longest_stall = seconds{120}},
                4);
 }
 

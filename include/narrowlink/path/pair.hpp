@@ -126,6 +126,7 @@ private:
     void upgrade(Instant now);
     void watch_peer(Instant now);
     void ask_peer(Instant now);
+    [[nodiscard]] bool is_round_trip_older() const;
     [[nodiscard]] Instant pong_overdue_at() const;
     bool migrate(Instant now, CarrierId, quic::Connection::Migration, ChangeReason);
     void settle(Instant now);
@@ -151,6 +152,7 @@ private:
     Instant changed_at_;            ///< since when there is a carrier, or none
     Instant outstanding_since_ = never; ///< since when something waits to be acknowledged
     Instant next_migration_{};
+    bool refreshed_ = false;        ///< the last migration was because the round trip was an older one
     Instant asked_at_{};            ///< when the peer's pong began to be waited for
     Instant latest_{};              ///< of the times that were passed in
     bool answer_due_ = false;       ///< on a path that is not the one in use
