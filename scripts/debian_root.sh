@@ -50,17 +50,24 @@ make_debian_root() { # CODENAME FOLDER
     mv "$folder.partial" "$folder"
 }
 
-# Runs a command in the folder as if it were the root of a machine.
+# Runs a command in the folder as if it were the root of a machine. Not a mere chroot: ip-netns(8) wants /
+# to be a mount.
 run_in_root() { # FOLDER COMMAND...
     # shellcheck disable=SC2016 # expanded inside
     run_contained bash -euc '
         root=$1
         shift
+        mount --bind "$root" "$root"
         mount -t proc proc "$root/proc"
         mount --rbind /sys "$root/sys"
         mount --rbind /dev "$root/dev"
         mount -t tmpfs -o mode=755 run "$root/run"
-        chroot "$root" "$@" # as a child: process 1 collects orphans
+        cd "$root"
+        pivot_root . . # the old root is now mounted over the new one, see pivot_root(2)
+        umount --lazy .
+        cd /
+        hash -r
+        "$@" # as a child: process 1 collects orphans
     ' bash "$@"
 }
 
