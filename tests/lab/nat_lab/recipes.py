@@ -153,11 +153,12 @@ _eif, _adf, _apdf = Filtering
 _full_cone = Behaviour(_eim, _eif, Ports.preserved)
 _port_restricted = Behaviour(_eim, _apdf, Ports.preserved)
 
-# nft 1.0.6 writes a bare `snat to ... : numgen inc` in host byte order, which makes steps of 256; a map
-# has its values in network byte order.
+# Ports are computed by way of a map, whose values are in network byte order: nft 1.0.6 writes a bare
+# `snat to ... : numgen inc` in host byte order, which makes steps of 256, and nft 1.1 refuses it.
 _SEQUENCE = "numgen inc mod 4000 map { " + ", ".join(f"{i} : {40_000 + i}" for i in range(4_000)) + " }"
 
-_HASHED = "jhash {} mod 20000 seed 0x5eed offset 30000"
+_SPREAD = ", ".join(f"{i} : {30_000 + i}" for i in range(20_000))
+_HASHED = "jhash {} mod 20000 seed 0x5eed map {{ " + _SPREAD + " }}"
 
 _recipes = (
     Recipe("public", Behaviour(_eim, _eif, Ports.preserved, translates=False, hairpins=True, refuses=True),
