@@ -238,6 +238,7 @@ std::optional<nat::ProbePacket> Rendezvous::handle_datagram(Instant now, const A
     const auto probe = node.channel.open(datagram);
     if (!probe || probe->sender != sender_of(node.role) || probe->kind != wire::ProbeKind::survey)
         return std::nullopt;
+    const bool was_observed = is_observed(node);
     NodeView& view = arrival.from.ip.is_v4() ? node.v4 : node.v6;
     const bool moved = view.handle_probe(now,
                                          {.socket = probe->socket,
@@ -253,7 +254,9 @@ std::optional<nat::ProbePacket> Rendezvous::handle_datagram(Instant now, const A
             if (pair.client == owner->second || pair.agent == owner->second)
                 pair.due = std::min(pair.due, now);
     drain_views(owner->second, node);
-    handle_timeout(now);
+    // The others only keep a mapping alive, and come often.
+    if (moved || !was_observed || !newly_surveyed_.empty())
+        handle_timeout(now);
     return node.channel.seal({.kind = wire::ProbeKind::observed,
                               .token = probe->token,
                               .socket = static_cast<std::uint8_t>(arrival.port),

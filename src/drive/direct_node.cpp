@@ -3,8 +3,9 @@
 // Goal: probes and QUIC on one socket, so that the hole which the probes open is the one that QUIC
 // uses, and that either kind of packet keeps it open.
 //
-// Ingress. A datagram with the size of a probe and an id we know is one, whatever its seal says.
-// Everything else belongs to the direct carrier of its source address; from other addresses nothing
+// Ingress. A datagram with the size of a probe and an id we know is one, whatever its seal says. So is
+// a longer one with the id of the pair whose way it comes by: a probe of that way's MTU. Everything
+// else belongs to the direct carrier of its source address; from other addresses nothing
 // is taken, not even a packet that QUIC would call authentic: addresses become carriers by a probe.
 //
 // Egress runs timers, probes and trains in one loop, because all of them use the same sockets. A
@@ -39,10 +40,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Fits every path that QUIC may use (RFC 9000 §14.1).
-constexpr std::size_t direct_mtu = 1'200;
 /// What one system call sends: no IPv4 or IPv6 datagram may be longer, udp(7).
-constexpr std::size_t train_size = 65'487 / direct_mtu * direct_mtu;
+constexpr std::size_t train_size = 65'487;
 
 /// Probes of all of the gateway's ports, then of the main one, so that the NAT keeps the mapping.
 constexpr std::array<Duration, 3> survey_intervals{100ms, 300ms, 600ms};
@@ -107,22 +106,39 @@ void DirectNode::handle_train(DirectSocket& socket, const io::UdpSocket::Arrival
             owner_->handle_addresses_changed();
         return;
     }
-    if (segment == wire::probe_size) {
-        // Any of them may be a probe.
-        while (!train.empty()) {
-            const Bytes datagram = train.first(std::min(segment, train.size()));
-            train = train.subspan(datagram.size());
-            if (!handle_probe(socket, arrival.from, datagram))
-                handle_packets({socket.id, arrival.from}, datagram, datagram.size());
+    const WayName name{socket.id, arrival.from};
+    auto way = ways_.find(name);
+    // Packets between probes stay together.
+    std::size_t begin = 0;
+    const auto deliver = [&](std::size_t end) {
+        if (end > begin && way != ways_.end()) {
+            PairDriver& driver = *way->second.driver;
+            driver.pair().handle_packets(io::now(), way->second.carrier,
+                                         train.subspan(begin, end - begin), segment, arrival.ecn);
+            driver.settle();
+            way = ways_.find(name);
         }
-        return;
+    };
+    for (std::size_t at = 0; at < train.size();) {
+        const Bytes datagram = train.subspan(at, std::min(segment, train.size() - at));
+        const std::size_t next = at + datagram.size();
+        const auto id = wire::probe_id(datagram);
+        const auto* of_way = way == ways_.end() ? nullptr : probe_id_of(way->second);
+        const bool may_be = datagram.size() == wire::probe_size || (of_way && id == *of_way);
+        if (may_be && handle_probe(socket, arrival.from, datagram)) {
+            deliver(at);
+            begin = next;
+            way = ways_.find(name);
+        }
+        at = next;
     }
-    // Only the last one may be shorter.
-    const std::size_t last = train.size() % segment;
-    if (last == wire::probe_size && handle_probe(socket, arrival.from, train.last(last)))
-        train = train.first(train.size() - last);
-    if (!train.empty())
-        handle_packets({socket.id, arrival.from}, train, segment);
+    deliver(train.size());
+}
+
+const wire::ProbeId* DirectNode::probe_id_of(const Way& way) const
+{
+    const auto peer = peers_.find(way.driver);
+    return peer == peers_.end() ? nullptr : &peer->second.channel.id();
 }
 
 bool DirectNode::handle_probe(DirectSocket& socket, const SocketAddress& from, Bytes datagram)
@@ -131,18 +147,18 @@ bool DirectNode::handle_probe(DirectSocket& socket, const SocketAddress& from, B
     if (!id)
         return false;
     if (gateway_ && gateway_->channel.id() == *id) {
-        if (const auto probe = gateway_->channel.open(datagram)) {
-            gateway_->answered = true;
-            if (socket.use == DirectSocket::Use::survey)
-                survey_.handle_probe(socket, *probe);
-        }
+        handle_gateway_probe(socket, datagram);
         return true;
     }
     const auto channel = channels_.find(*id);
     if (channel == channels_.end())
         return false;
     Peer& peer = peers_.at(channel->second);
-    const auto probe = peer.channel.open(datagram);
+    const auto probe = peer.channel.open(datagram.first(wire::probe_size));
+    if (probe && (probe->kind == wire::ProbeKind::size || probe->kind == wire::ProbeKind::fits)) {
+        handle_size_probe(*probe, {socket.id, from}, peer, datagram.size());
+        return true;
+    }
     const bool is_ours = peer.fresh ? socket.number < peer.sockets.size() &&
                                           peer.sockets[socket.number].get() == &socket
                                     : socket.use == DirectSocket::Use::main;
@@ -151,14 +167,30 @@ bool DirectNode::handle_probe(DirectSocket& socket, const SocketAddress& from, B
     return true;
 }
 
-void DirectNode::handle_packets(const WayName& name, Bytes train, std::size_t segment_size)
+void DirectNode::handle_gateway_probe(DirectSocket& socket, Bytes datagram)
 {
-    const auto way = ways_.find(name);
-    if (way == ways_.end())
+    const auto probe = gateway_->channel.open(datagram);
+    if (!probe)
         return;
-    PairDriver& driver = *way->second.driver;
-    driver.pair().handle_packets(io::now(), way->second.carrier, train, segment_size);
-    driver.settle();
+    gateway_->answered = true;
+    if (socket.use == DirectSocket::Use::survey)
+        survey_.handle_probe(socket, *probe);
+}
+
+void DirectNode::handle_size_probe(const wire::Probe& probe, const WayName& name, Peer& peer,
+                                   std::size_t size)
+{
+    const auto found = ways_.find(name);
+    if (found == ways_.end() || probe_id_of(found->second) != &peer.channel.id())
+        return;
+    Way& way = found->second;
+    if (probe.kind == wire::ProbeKind::fits) {
+        if (way.mtu_search.handle_answer(io::now(), probe.token))
+            way.driver->pair().set_mtu(way.carrier, way.mtu_search.mtu());
+    } else if (probe.token == size) {
+        send_probe(peer.channel, *way.socket,
+                   {.kind = wire::ProbeKind::fits, .token = probe.token, .seen = {}}, name.remote);
+    }
 }
 
 // ---- ways
@@ -301,11 +333,11 @@ void DirectNode::open_way(PairDriver& driver, Peer& peer,
         peer.ways.pop_front();
     }
     const path::CarrierId carrier = driver.next_carrier();
-    ways_.emplace(name, Way{&driver, carrier, socket});
+    ways_.emplace(name, Way{&driver, carrier, socket, {io::now(), remote.ip.is_v4()}});
     peer.ways.push_back(name);
     driver.pair().add_carrier(
         io::now(), carrier,
-        {.kind = path::CarrierKind::direct_udp, .mtu = direct_mtu, .paced = true});
+        {.kind = path::CarrierKind::direct_udp, .mtu = path::MtuSearch::base, .paced = true});
     driver.settle();
 }
 
@@ -422,6 +454,33 @@ void DirectNode::send_probe(nat::ProbeChannel& channel, DirectSocket& socket,
     socket.udp.try_send(to, packet, packet.size(), {.from = {}, .ttl = ttl});
 }
 
+void DirectNode::send_size_probe(nat::ProbeChannel& channel, DirectSocket& socket,
+                                 const SocketAddress& to, std::size_t size)
+{
+    const nat::ProbePacket packet = channel.seal({.kind = wire::ProbeKind::size,
+                                                  .token = static_cast<std::uint32_t>(size),
+                                                  .local_port = socket.local.port,
+                                                  .seen = {}},
+                                                 *random_);
+    padded_.resize(size);
+    std::ranges::copy(packet, padded_.begin());
+    random_->fill(MutableBytes{padded_}.subspan(packet.size()));
+    socket.udp.try_send(to, padded_, size); // what the interface does not take is an answer, too
+}
+
+void DirectNode::search_mtu(Instant now, const WayName& name, Way& way)
+{
+    const auto peer = peers_.find(way.driver);
+    if (peer == peers_.end())
+        return;
+    const std::size_t before = way.mtu_search.mtu();
+    way.mtu_search.handle_timeout(now);
+    while (const auto size = way.mtu_search.poll_transmit())
+        send_size_probe(peer->second.channel, *way.socket, name.remote, *size);
+    if (way.mtu_search.mtu() != before)
+        way.driver->pair().set_mtu(way.carrier, way.mtu_search.mtu());
+}
+
 void DirectNode::probe_gateway(Instant now)
 {
     if (!gateway_ || now < gateway_->due)
@@ -508,6 +567,8 @@ Instant DirectNode::deadline() const
         std::min({gateway_ ? gateway_->due : never, survey_.deadline(), router_.deadline()});
     for (const auto& [driver, peer] : peers_)
         next = std::min({next, peer.puncher.deadline(), peer.meet_at});
+    for (const auto& [name, way] : ways_)
+        next = std::min(next, way.mtu_search.deadline());
     return next;
 }
 
@@ -519,6 +580,8 @@ net::awaitable<void> DirectNode::egress_loop()
         survey_.handle_timeout(now);
         router_.handle_timeout(now);
         drive_peers(now);
+        for (auto& [name, way] : ways_)
+            search_mtu(now, name, way);
         auto round = send_one_round();
         if (co_await std::move(round)) {
             co_await net::post(net::use_awaitable); // packets may have come in meanwhile
@@ -542,13 +605,16 @@ net::awaitable<bool> DirectNode::send_one_round()
         const std::shared_ptr<DirectSocket> socket = it->second.socket;
         PairDriver& driver = *it->second.driver;
         const auto train = driver.pair().poll_transmit(io::now(), it->second.carrier, block_);
+        if (train.segment_size > path::MtuSearch::base)
+            it->second.mtu_search.handle_large_packets(io::now());
         driver.drain_events();
         if (train.size == 0)
             continue;
         sent = true;
         Bytes rest = Bytes{block_}.first(train.size);
+        const io::UdpSocket::SendOptions mark{.from = {}, .ecn = train.ecn};
         for (;;) {
-            rest = rest.subspan(socket->udp.try_send(remote, rest, train.segment_size));
+            rest = rest.subspan(socket->udp.try_send(remote, rest, train.segment_size, mark));
             if (rest.empty() || !ways_.contains({socket->id, remote}))
                 break; // sent, or the way was closed meanwhile
             auto waiting = socket->udp.writable();

@@ -35,7 +35,7 @@ ProbePacket ProbeChannel::seal(wire::Probe probe, Random& random)
 
 std::optional<wire::Probe> ProbeChannel::open(Bytes packet)
 {
-    if (wire::probe_id(packet) != id_)
+    if (packet.size() != wire::probe_size || wire::probe_id(packet) != id_)
         return std::nullopt;
     const Bytes head = packet.first(wire::probe_head_size);
     crypto::Aead::Nonce nonce;

@@ -136,6 +136,16 @@ void Pair::remove_carrier(Instant now, CarrierId id)
     decide(now);
 }
 
+void Pair::set_mtu(CarrierId id, std::size_t mtu)
+{
+    const auto known = carriers_.find(id);
+    if (known == carriers_.end())
+        return;
+    Carrier& carrier = known->second.carrier;
+    carrier.mtu = mtu;
+    connection_.set_limits(path_of(id, carrier), {.mtu = mtu, .paced = carrier.paced});
+}
+
 void Pair::handle_carrier_restored(Instant now, CarrierId id)
 {
     const auto known = carriers_.find(id);
@@ -330,14 +340,15 @@ void Pair::measure()
         changes_.emplace_back(PathMeasured{*current(), statistics.smoothed_rtt});
 }
 
-void Pair::handle_packets(Instant now, CarrierId id, Bytes train, std::size_t segment_size)
+void Pair::handle_packets(Instant now, CarrierId id, Bytes train, std::size_t segment_size,
+                          std::uint8_t ecn)
 {
     const auto known = carriers_.find(id);
     if (known == carriers_.end())
         return;
     const quic::PathId path = path_of(id, known->second.carrier);
     const bool was_out = now >= unanswered_at(shortest_outage);
-    connection_.handle_packets(now, path, train, segment_size);
+    connection_.handle_packets(now, path, train, segment_size, ecn);
     if (was_out && connection_.last_acknowledged() == now && current_ == id)
         migrate(now, id, quic::Connection::Migration::immediate, ChangeReason::restored);
     measure();
@@ -375,7 +386,8 @@ void Pair::keep(const quic::Connection::Transmit& train, Bytes block)
     if (waiting_.size() == most_waiting)
         return; // lost, like any packet
     const Bytes bytes = block.first(train.size);
-    waiting_.push_back({train.path, train.segment_size, {bytes.begin(), bytes.end()}});
+    waiting_.push_back(
+        {train.path, train.segment_size, train.ecn, {bytes.begin(), bytes.end()}});
     wake_ = true;
 }
 
@@ -384,7 +396,7 @@ quic::Connection::Transmit Pair::take(quic::PathId path, MutableBytes block)
     const auto it = std::ranges::find(waiting_, path, &Waiting::path);
     if (it == waiting_.end() || it->bytes.size() > block.size())
         return {};
-    const quic::Connection::Transmit train{it->bytes.size(), it->segment_size, path};
+    const quic::Connection::Transmit train{it->bytes.size(), it->segment_size, path, it->ecn};
     std::ranges::copy(it->bytes, block.begin());
     waiting_.erase(it);
     return train;

@@ -23,9 +23,10 @@ Connection Connection::server(const Config& config, Peer peer, Instant now, Rand
     return Connection{std::make_unique<Impl>(true, config, std::move(peer), now, random)};
 }
 
-void Connection::handle_packets(Instant now, PathId path, Bytes train, std::size_t segment_size)
+void Connection::handle_packets(Instant now, PathId path, Bytes train, std::size_t segment_size,
+                                std::uint8_t ecn)
 {
-    impl_->handle_packets(now, path, train, segment_size);
+    impl_->handle_packets(now, path, train, segment_size, ecn);
 }
 
 void Connection::handle_timeout(Instant now)

@@ -333,16 +333,16 @@ int Connection::Impl::http3_result(int result)
 }
 
 void Connection::Impl::handle_packets(Instant now, PathId path, Bytes train,
-                                      std::size_t segment_size)
+                                      std::size_t segment_size, std::uint8_t ecn)
 {
     while (!train.empty() && !over_) {
         const std::size_t size = std::min(segment_size, train.size());
-        handle_packet(now, path, train.first(size));
+        handle_packet(now, path, train.first(size), ecn);
         train = train.subspan(size);
     }
 }
 
-void Connection::Impl::handle_packet(Instant now, PathId path, Bytes packet)
+void Connection::Impl::handle_packet(Instant now, PathId path, Bytes packet, std::uint8_t ecn)
 {
     if (closing_ || (conn_ == nullptr && (!server_ || !accept(now, path, packet))))
         return;
@@ -360,11 +360,11 @@ void Connection::Impl::handle_packet(Instant now, PathId path, Bytes packet)
                                        : *ngtcp2_conn_get_path(conn_);
     ngtcp2_path_storage_init(&label, origin.local.addr, origin.local.addrlen, origin.remote.addr,
                              origin.remote.addrlen, nullptr);
-    const ngtcp2_pkt_info ecn{};
+    const ngtcp2_pkt_info info{.ecn = ecn};
     const std::uint64_t opened_before = opened_packets;
     const std::uint64_t challenges_before = opened_challenges;
     const std::uint64_t in_flight_before = bytes_in_flight();
-    const int result = ngtcp2_conn_read_pkt(conn_, &label.path, &ecn, octets(packet),
+    const int result = ngtcp2_conn_read_pkt(conn_, &label.path, &info, octets(packet),
                                             packet.size(), timestamp(now));
     if (opened_packets != opened_before)
         last_authentic_ = std::max(last_authentic_, now);

@@ -24,7 +24,8 @@ public:
     Impl& operator=(const Impl&) = delete;
 
     Result<> start_client(Instant now);
-    void handle_packets(Instant now, PathId path, Bytes train, std::size_t segment_size);
+    void handle_packets(Instant now, PathId path, Bytes train, std::size_t segment_size,
+                        std::uint8_t ecn);
     void handle_timeout(Instant now);
     void handle_path_restored(Instant now);
     void set_limits(PathId path, PathLimits limits);
@@ -81,9 +82,11 @@ private:
     Result<> accept(Instant now, PathId path, Bytes packet);
     Result<> attach_tls(TlsSession::Role);
     int start_http3();
-    void handle_packet(Instant now, PathId path, Bytes packet);
-    ngtcp2_ssize write_packet(ngtcp2_tstamp, MutableBytes place, ngtcp2_path*, bool& datagram);
-    ngtcp2_ssize write_datagram(ngtcp2_tstamp, MutableBytes place, ngtcp2_path*, bool& accepted);
+    void handle_packet(Instant now, PathId path, Bytes packet, std::uint8_t ecn);
+    ngtcp2_ssize write_packet(ngtcp2_tstamp, MutableBytes place, ngtcp2_path*, ngtcp2_pkt_info&,
+                              bool& datagram);
+    ngtcp2_ssize write_datagram(ngtcp2_tstamp, MutableBytes place, ngtcp2_path*, ngtcp2_pkt_info&,
+                                bool& accepted);
     ngtcp2_ssize write_close(ngtcp2_tstamp, MutableBytes place);
     [[nodiscard]] Transmit take_held(MutableBytes block);
     void fail(int library_error);
@@ -117,6 +120,7 @@ private:
     std::set<ConnectionId> issued_; ///< server: what a packet may be addressed to
     std::vector<std::byte> held_;   ///< a packet that came up while a train for another path was filled
     PathId held_path_{};
+    std::uint8_t held_ecn_ = 0;
     Instant next_send_{};           ///< by pacing
     bool pacing_blocked_ = false;   ///< something may wait for that
     std::optional<PathId> target_;  ///< of a migrate() that has not ended

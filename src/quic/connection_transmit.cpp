@@ -4,7 +4,9 @@
 //
 // A train ends with a packet that is shorter, that fills it up, or that has to go elsewhere: ngtcp2
 // decides for each packet by which path it goes, and while a path is validated its challenges come
-// up between packets of the path in use. Such a packet is held back and is the next train.
+// up between packets of the path in use. Such a packet is held back and is the next train. So is one
+// with another ECN mark: the first ten on a path are marked, the others once the marks of those are
+// known to arrive (RFC 9000 §13.4.2).
 //
 // Pacing. On paths that do not push back a train may go when the one before has had its share of the
 // round trip. Until then only control frames and what was lost go out.
@@ -64,7 +66,7 @@ void Connection::Impl::note_written(std::size_t size)
 
 Connection::Transmit Connection::Impl::take_held(MutableBytes block)
 {
-    Transmit train{held_.size(), held_.size(), held_path_};
+    const Transmit train{held_.size(), held_.size(), held_path_, held_ecn_};
     std::ranges::copy(held_, block.begin());
     held_.clear();
     bytes_sent_ += train.size;
@@ -95,9 +97,11 @@ Connection::Transmit Connection::Impl::poll_transmit(Instant now, MutableBytes b
         const MutableBytes place = block.subspan(train.size, room);
         ngtcp2_path_storage path;
         ngtcp2_path_storage_zero(&path);
+        ngtcp2_pkt_info info{};
         bool datagram = false;
-        const ngtcp2_ssize written = closing_ ? write_close(ts, place)
-                                              : write_packet(ts, place, &path.path, datagram);
+        const ngtcp2_ssize written = closing_
+                                         ? write_close(ts, place)
+                                         : write_packet(ts, place, &path.path, info, datagram);
         if (written < 0 && !closing_)
             fail(static_cast<int>(written));
         if (written <= 0) {
@@ -111,12 +115,14 @@ Connection::Transmit Connection::Impl::poll_transmit(Instant now, MutableBytes b
         const auto to = over_ ? current_path_ : paths_.find(path.path);
         if (!to)
             continue; // an answer to a challenge on a path that was given up long ago
-        if (train.size > 0 && *to != train.path) {
+        if (train.size > 0 && (*to != train.path || info.ecn != train.ecn)) {
             held_.assign(place.begin(), place.begin() + written);
             held_path_ = *to;
+            held_ecn_ = info.ecn;
             break;
         }
         train.path = *to;
+        train.ecn = info.ecn;
         if (train.segment_size == 0)
             train.segment_size = size;
         train.size += size;
@@ -157,9 +163,9 @@ Connection::Transmit Connection::Impl::poll_control(Instant now, MutableBytes bl
         return train;
     ngtcp2_path_storage path;
     ngtcp2_path_storage_zero(&path);
-    ngtcp2_pkt_info ecn{};
+    ngtcp2_pkt_info info{};
     const ngtcp2_ssize written =
-        ngtcp2_conn_write_pkt(conn_, &path.path, &ecn, octets(block),
+        ngtcp2_conn_write_pkt(conn_, &path.path, &info, octets(block),
                               std::min(block.size(), room_of_next_packet()), timestamp(now));
     if (written < 0)
         fail(static_cast<int>(written));
@@ -170,11 +176,12 @@ Connection::Transmit Connection::Impl::poll_control(Instant now, MutableBytes bl
     const auto size = static_cast<std::size_t>(written);
     bytes_sent_ += size;
     note_written(size);
-    return {size, size, *to};
+    return {size, size, *to, info.ecn};
 }
 
 ngtcp2_ssize Connection::Impl::write_packet(ngtcp2_tstamp ts, MutableBytes place,
-                                            ngtcp2_path* path, bool& datagram)
+                                            ngtcp2_path* path, ngtcp2_pkt_info& info,
+                                            bool& datagram)
 {
     const std::size_t mtu = limits().mtu;
     // Datagrams first, and stream bytes behind them in the same packet: else a flow of small
@@ -188,7 +195,7 @@ ngtcp2_ssize Connection::Impl::write_packet(ngtcp2_tstamp ts, MutableBytes place
         bool accepted = false;
         const bool outgrown = needed + packet_overhead > mtu; // queued for a carrier with larger packets
         const ngtcp2_ssize size =
-            outgrown ? NGTCP2_ERR_INVALID_ARGUMENT : write_datagram(ts, place, path, accepted);
+            outgrown ? NGTCP2_ERR_INVALID_ARGUMENT : write_datagram(ts, place, path, info, accepted);
         const bool refused = size == NGTCP2_ERR_INVALID_ARGUMENT || size == NGTCP2_ERR_INVALID_STATE;
         if (accepted || refused) {
             datagrams_dropped_ += refused ? 1 : 0;
@@ -217,9 +224,8 @@ ngtcp2_ssize Connection::Impl::write_packet(ngtcp2_tstamp ts, MutableBytes place
             flags |= NGTCP2_WRITE_STREAM_FLAG_FIN;
 
         ngtcp2_ssize accepted = -1;
-        ngtcp2_pkt_info ecn{};
         const ngtcp2_ssize size = ngtcp2_conn_writev_stream(
-            conn_, path, &ecn, octets(place), place.size(), &accepted, flags, out.stream,
+            conn_, path, &info, octets(place), place.size(), &accepted, flags, out.stream,
             out.stream >= 0 ? parts : nullptr, out.stream >= 0 ? out.count : 0, ts);
         if (size == NGTCP2_ERR_STREAM_DATA_BLOCKED) {
             http3_->handle_output_blocked(out.stream);
@@ -237,16 +243,16 @@ ngtcp2_ssize Connection::Impl::write_packet(ngtcp2_tstamp ts, MutableBytes place
 }
 
 ngtcp2_ssize Connection::Impl::write_datagram(ngtcp2_tstamp ts, MutableBytes place,
-                                              ngtcp2_path* path, bool& accepted)
+                                              ngtcp2_path* path, ngtcp2_pkt_info& info,
+                                              bool& accepted)
 {
     Datagram& next = datagrams_.front();
     const std::array parts = {
         ngtcp2_vec{octets(MutableBytes{next.prefix}), next.prefix_size},
         ngtcp2_vec{octets(MutableBytes{next.payload}), next.payload.size()}};
     int taken = 0;
-    ngtcp2_pkt_info ecn{};
     const ngtcp2_ssize size =
-        ngtcp2_conn_writev_datagram(conn_, path, &ecn, octets(place), place.size(), &taken,
+        ngtcp2_conn_writev_datagram(conn_, path, &info, octets(place), place.size(), &taken,
                                     NGTCP2_WRITE_DATAGRAM_FLAG_MORE, 0, parts.data(),
                                     next.payload.empty() ? 1 : 2, ts); // it asserts on empty parts
     accepted = taken != 0;

@@ -53,7 +53,9 @@ bool is_known(ProbeKind kind)
     case ProbeKind::sample:
     case ProbeKind::punch:
     case ProbeKind::answer:
-    case ProbeKind::confirm: return true;
+    case ProbeKind::confirm:
+    case ProbeKind::size:
+    case ProbeKind::fits: return true;
     }
     return false;
 }
@@ -93,7 +95,7 @@ std::optional<Probe> decode_probe(Bytes body)
 
 std::optional<ProbeId> probe_id(Bytes packet)
 {
-    if (packet.size() != probe_size || (packet[0] & form_bits) != short_header)
+    if (packet.size() < probe_size || (packet[0] & form_bits) != short_header)
         return std::nullopt;
     ProbeId id{};
     std::ranges::copy(packet.subspan(1, id.size()), id.begin());

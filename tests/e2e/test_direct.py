@@ -2,12 +2,13 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 
 from lab import (Agent, Capture, Client, Exit, Gateway, Pattern, Scenario, TcpServer, echo, main,  # noqa: E402
-                 read_exactly)
+                 read_exactly, until)
 from nat_lab import NatLab  # noqa: E402
 
 # Agent's side, client's side.
@@ -84,10 +85,34 @@ class Direct(Scenario):
         self.assertGreater(reports["relay"]["bytes_sent"], 500_000)
         self.assertGreater(reports["relay"]["rtt_ms"], 0)
         self.assertEqual({report["agent"] for report in reports.values()}, {agent.name})
+        self.assertEqual(reports["automatic"]["mtu"], 1472, "what Ethernet leaves for UDP over IPv4")
         forward.process.kill()
         relayed.stop()
         shown = client.run("status")
         self.assertEqual((shown.code, shown.out), (Exit.ok, ""), "the sockets of the dead are no clients")
+
+    def test_a_path_that_takes_smaller_packets_only_is_found_out(self):
+        home, away = self.lab.site("port_restricted"), self.lab.site("full_cone")
+        agent = self.gateway.agent("narrow", namespace=home.host(0)).start()
+        client = self.gateway.client("narrow", namespace=away.host(0))
+        client.until_agent(agent.name)
+        server = TcpServer(self.lab, agent.namespace, echo)
+
+        def mtu():
+            report, = json.loads(client.run("status", "--json").out)
+            return report["path"], report["mtu"]
+
+        forward = client.forward(agent.name, server.target)
+        with forward.connect() as sock:
+            until(lambda: mtu() == ("direct-udp", 1472), 10, "the size of the direct path is known")
+            for link, size in ((home.link, 1400), (away.link, 1280)):
+                link.set_mtu(size)
+                end = time.monotonic() + 10
+                while time.monotonic() < end:  # full packets in both directions; PINGs would always pass
+                    self.exchange(sock, 100_000)
+                until(lambda size=size: mtu() == ("direct-udp", size - 28), 10, "the new size is found")
+        forward.stop()
+        agent.process.stop()
 
     def test_relay_means_that_no_packet_goes_to_the_peer(self):
         agent, client, direct = self.pair("port_restricted", "full_cone")

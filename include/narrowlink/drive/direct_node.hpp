@@ -8,6 +8,7 @@
 #include "narrowlink/io/event.hpp"
 #include "narrowlink/nat/probe_channel.hpp"
 #include "narrowlink/nat/puncher.hpp"
+#include "narrowlink/path/mtu_search.hpp"
 
 #include <deque>
 #include <map>
@@ -93,6 +94,7 @@ private:
         PairDriver* driver;
         path::CarrierId carrier;
         std::shared_ptr<DirectSocket> socket;
+        path::MtuSearch mtu_search;
     };
 
     struct Peer {
@@ -123,7 +125,10 @@ private:
     net::awaitable<void> egress_loop();
     void handle_train(DirectSocket&, const io::UdpSocket::Arrival&);
     bool handle_probe(DirectSocket&, const SocketAddress& from, Bytes datagram);
-    void handle_packets(const WayName&, Bytes train, std::size_t segment_size);
+    void handle_gateway_probe(DirectSocket&, Bytes datagram);
+    void handle_size_probe(const wire::Probe&, const WayName&, Peer&, std::size_t size);
+    void search_mtu(Instant now, const WayName&, Way&);
+    [[nodiscard]] const wire::ProbeId* probe_id_of(const Way&) const;
     Peer& begin_attempt(const control::Punch&, PairDriver&, nat::Puncher);
     void open_sockets(const control::Punch&, PairDriver&, Peer&);
     void close_sockets(Peer&);
@@ -137,6 +142,8 @@ private:
     void close_way(PairDriver&, const WayName&);
     void send_probe(nat::ProbeChannel&, DirectSocket&, const wire::Probe&, const SocketAddress& to,
                     std::uint8_t ttl = 0);
+    void send_size_probe(nat::ProbeChannel&, DirectSocket&, const SocketAddress& to,
+                         std::size_t size);
     void probe_gateway(Instant now);
     void drive_peers(Instant now);
     void arrange_meeting(Instant now, PairDriver&, Peer&);
@@ -158,6 +165,7 @@ private:
     std::map<WayName, Way> ways_;
     WayName last_served_{};
     std::vector<std::byte> block_;
+    std::vector<std::byte> padded_; ///< a size probe
 };
 
 } // namespace narrowlink::drive

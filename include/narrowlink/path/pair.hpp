@@ -72,7 +72,11 @@ public:
     /// Whoever drives the carrier knows that it works, whatever it did before.
     void handle_carrier_restored(Instant now, CarrierId);
 
-    void handle_packets(Instant now, CarrierId, Bytes train, std::size_t segment_size);
+    /// Packets of up to this size get through there.
+    void set_mtu(CarrierId, std::size_t mtu);
+
+    void handle_packets(Instant now, CarrierId, Bytes train, std::size_t segment_size,
+                        std::uint8_t ecn = 0);
     void handle_timeout(Instant now);
 
     /// Fills `block` with a train for this carrier; size 0 when there is nothing for it to carry.
@@ -111,6 +115,7 @@ private:
     struct Waiting {
         quic::PathId path;
         std::size_t segment_size;
+        std::uint8_t ecn;
         std::vector<std::byte> bytes;
     };
 

@@ -122,6 +122,7 @@ public:
         std::size_t size = 0;         ///< bytes written to the block; 0: nothing to send now
         std::size_t segment_size = 0; ///< each packet's size, the last may be shorter
         PathId path{};                ///< where it has to go
+        std::uint8_t ecn = 0;         ///< mark for all of its packets: the two bits of RFC 3168 §5
     };
 
     struct PathLimits {
@@ -156,8 +157,10 @@ public:
     Connection& operator=(Connection&&) noexcept;
     ~Connection();
 
-    /// `train`: packets of `segment_size` bytes, the last may be shorter, that came by `path`.
-    void handle_packets(Instant now, PathId path, Bytes train, std::size_t segment_size);
+    /// `train`: packets of `segment_size` bytes, the last may be shorter, that came by `path`, all
+    /// marked with `ecn`.
+    void handle_packets(Instant now, PathId path, Bytes train, std::size_t segment_size,
+                        std::uint8_t ecn = 0);
     void handle_timeout(Instant now);
 
     /// A carrier is there again. Instead of waiting for the next probe timeout, which has backed off

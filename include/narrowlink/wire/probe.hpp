@@ -17,7 +17,8 @@ namespace narrowlink::wire {
 ///     | 01 + 6 random  |    Id (8)     |   Nonce (12)   | Sealed body (59)  | Tag (16) |
 ///     +----------------+---------------+----------------+-------------------+----------+
 ///
-/// All of them have one size, so that no answer is longer than its question.
+/// All of them have one size, but for `size` probes, which random bytes make longer; so no answer is
+/// longer than its question.
 
 /// Chosen by the gateway; tells the receiver which key to open the packet with.
 using ProbeId = std::array<std::byte, 8>;
@@ -37,6 +38,8 @@ enum class ProbeKind : std::uint8_t {
     punch = 16,   ///< node to node: does this arrive?
     answer = 17,  ///< node to node, where the punch came from
     confirm = 18, ///< node to node, where the answer came from: both directions are open
+    size = 19,    ///< node to node, on a way: does a datagram of `token` bytes arrive?
+    fits = 20,    ///< node to node, where the size probe came from: it does
 };
 
 /// What a packet says, once it is open.
@@ -59,7 +62,7 @@ ProbeBody encode_probe(const Probe&);
 /// Empty for an unknown sender, kind or address family.
 std::optional<Probe> decode_probe(Bytes body);
 
-/// The id of what may be a probe, by its size and first byte.
+/// The id of what may begin with a probe, by its size and first byte.
 std::optional<ProbeId> probe_id(Bytes packet);
 
 } // namespace narrowlink::wire

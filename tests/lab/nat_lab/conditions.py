@@ -34,6 +34,10 @@ class Link:
         self.one_way_delay = seconds
         self._conditions.apply_delay()
 
+    def set_mtu(self, size):
+        """What leaves the core here may be no longer; the sender of a packet with DF is told by ICMP."""
+        self._conditions.configure([f"link set {self.interface} mtu {size}"])
+
 
 class Conditions:
     """The links of a core and what they do to packets."""
@@ -45,6 +49,9 @@ class Conditions:
         self._applied = 0
         core.firewall("table inet conditions {\n"
                       "    chain loss { type filter hook forward priority -5; policy accept; }\n}\n")
+
+    def configure(self, commands):
+        self._core.configure(commands)
 
     def add(self, link):
         self._links.append(link)

@@ -239,6 +239,58 @@ TEST(Connection, StreamBytesFillThePacketOfADatagram)
     EXPECT_GT(train.size, ends.mtu);
 }
 
+// ---- ECN (RFC 9000 §13.4)
+
+namespace {
+
+constexpr std::uint8_t not_capable = 0, capable = 2, congested = 3; // RFC 3168 §5
+
+/// Sends for a while, on a network that does `remark` to the marks.
+void send_with_marks(TwoEnds& ends, std::optional<std::uint8_t> remark)
+{
+    ASSERT_TRUE(ends.connect());
+    ends.remark = remark;
+    const StreamId id = open_tunnel(ends);
+    std::uint64_t sent = 0;
+    ends.run(
+        [&] {
+            send_some(ends.client, id, sent, 500'000);
+            std::array<Bytes, 16> spans;
+            const std::size_t count = ends.server.received(id, spans);
+            for (const Bytes span : std::span{spans}.first(count))
+                ends.server.consume(id, span.size());
+            return false;
+        },
+        seconds{2});
+    EXPECT_EQ(sent, 500'000U);
+}
+
+} // namespace
+
+TEST(Connection, MarksPacketsWhereMarksArrive)
+{
+    TwoEnds ends;
+    send_with_marks(ends, std::nullopt);
+    EXPECT_EQ(ends.last_mark, capable);
+}
+
+TEST(Connection, StopsMarkingWhereMarksAreErased)
+{
+    TwoEnds ends;
+    send_with_marks(ends, not_capable);
+    EXPECT_EQ(ends.last_mark, not_capable);
+}
+
+TEST(Connection, SlowsDownWhereTheNetworkSaysThatItIsCongested)
+{
+    TwoEnds quick, slow;
+    send_with_marks(quick, std::nullopt);
+    send_with_marks(slow, congested);
+    EXPECT_LT(slow.client.statistics().congestion_window,
+              quick.client.statistics().congestion_window / 2);
+    EXPECT_EQ(slow.client.statistics().datagrams_dropped, 0U);
+}
+
 TEST(Connection, AStalledStreamDoesNotStopTheOthers)
 {
     TwoEnds ends;

@@ -32,6 +32,7 @@ public:
         std::vector<std::byte> bytes;
         std::size_t segment_size;
         PathId path;
+        std::uint8_t ecn = 0;
     };
 
     explicit TwoEnds(std::uint64_t seed = 1, Connection::Config config = {})
@@ -96,6 +97,8 @@ public:
     Duration delay = std::chrono::milliseconds{10};
     std::uint64_t loss_per_mille = 0;
     std::size_t mtu = 16'368;
+    std::optional<std::uint8_t> remark; ///< what the network makes of ECN marks
+    std::uint8_t last_mark = 0;         ///< of what was sent
 
 private:
     void step(Connection& from, std::deque<Train>& link, std::deque<Event>& events)
@@ -107,7 +110,8 @@ private:
             if (train.size == 0)
                 break;
             if (random.below(1'000) >= loss_per_mille)
-                link.push_back({now + delay, {block.begin(), block.begin() + static_cast<std::ptrdiff_t>(train.size)}, train.segment_size, train.path});
+                link.push_back({now + delay, {block.begin(), block.begin() + static_cast<std::ptrdiff_t>(train.size)}, train.segment_size, train.path, remark ? *remark : train.ecn});
+            last_mark = train.ecn;
         }
         while (auto event = from.poll_event())
             events.push_back(std::move(*event));
@@ -118,7 +122,7 @@ private:
         while (!link.empty() && link.front().at <= now) {
             const Train train = std::move(link.front());
             link.pop_front();
-            to.handle_packets(now, train.path, train.bytes, train.segment_size);
+            to.handle_packets(now, train.path, train.bytes, train.segment_size, train.ecn);
         }
     }
 };
