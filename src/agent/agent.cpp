@@ -15,6 +15,7 @@
 #include "narrowlink/io/clock.hpp"
 #include "narrowlink/io/event.hpp"
 #include "narrowlink/io/log.hpp"
+#include "narrowlink/io/network_watch.hpp"
 #include "narrowlink/io/task_scope.hpp"
 
 #include <map>
@@ -101,6 +102,11 @@ net::awaitable<void> Agent::Impl::run_node()
 {
     scope_.spawn(reap_loop());
     scope_.spawn(direct_.run());
+    scope_.spawn(io::watch_network([this] {
+        io::log_event(LogLevel::info, "network_changed");
+        node_.handle_network_changed();
+        direct_.handle_network_changed();
+    }));
     std::exception_ptr failure;
     try {
         auto running = node_.run();

@@ -5,6 +5,7 @@
 #include "narrowlink/io/files.hpp"
 #include "narrowlink/io/local_service.hpp"
 #include "narrowlink/io/log.hpp"
+#include "narrowlink/io/network_watch.hpp"
 #include "narrowlink/io/together.hpp"
 
 #include <utility>
@@ -52,6 +53,11 @@ net::awaitable<void> ClientNode::run(net::awaitable<void> command)
     io::TaskScope beside{executor_, [](const std::exception_ptr&) {}};
     if (link_ && settings_.route != Route::relay)
         beside.spawn(direct_.run());
+    beside.spawn(io::watch_network([this] {
+        io::log_event(LogLevel::debug, "network_changed");
+        node_.handle_network_changed();
+        direct_.handle_network_changed();
+    }));
     if (link_ && !settings_.status_socket.empty())
         beside.spawn(answer_status());
     std::exception_ptr failure;

@@ -199,7 +199,10 @@ bool is_surveyed(const PairEnds& ends)
         if (!client.behaviour() || !agent.behaviour())
             return false;
     }
-    return any || (ends.client.v4->behaviour() && ends.agent.v4->behaviour());
+    const auto has_any = [](const PairEnd& end) {
+        return end.v4->behaviour() || end.v6->behaviour();
+    };
+    return any || (has_any(ends.client) && has_any(ends.agent)); // they have no family in common
 }
 
 std::vector<Rung> ladder_for(const PairEnds& ends)

@@ -15,6 +15,12 @@ std::optional<Duration> Liveness::handle_pong(Instant now, Pong pong)
     return rtt;
 }
 
+void Liveness::doubt(Instant now, Duration patience)
+{
+    ping_at_ = now;
+    doubted_until_ = std::min(doubted_until_, now + patience);
+}
+
 std::optional<Ping> Liveness::poll_ping(Instant now)
 {
     if (now < ping_at_)

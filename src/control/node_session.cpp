@@ -72,6 +72,15 @@ void NodeSession::handle_timeout(Instant now)
     ping_if_due(now);
 }
 
+void NodeSession::handle_network_changed(Instant now)
+{
+    constexpr Duration patience = std::chrono::seconds{2};
+    if (auto* live = std::get_if<Live>(&state_)) {
+        live->liveness.doubt(now, patience);
+        ping_if_due(now);
+    }
+}
+
 void NodeSession::handle_hello_answer(Instant now, Message message)
 {
     std::visit(Overloaded{

@@ -166,6 +166,7 @@ void Rendezvous::handle_candidates(Instant now, SessionId id, Node& node,
 {
     const bool changed = !node.own.empty() && node.own != candidates.addresses;
     node.own = candidates.addresses;
+    node.has_told = true;
     std::vector<IpAddress> v4, v6;
     for (const SocketAddress& own : node.own)
         (own.ip.is_v4() ? v4 : v6).push_back(own.ip);
@@ -238,8 +239,9 @@ std::optional<nat::ProbePacket> Rendezvous::handle_datagram(Instant now, const A
     const auto probe = node.channel.open(datagram);
     if (!probe || probe->sender != sender_of(node.role) || probe->kind != wire::ProbeKind::survey)
         return std::nullopt;
-    const bool was_observed = is_observed(node);
     NodeView& view = arrival.from.ip.is_v4() ? node.v4 : node.v6;
+    const bool was_observed = is_observed(node);
+    const bool was_unknown = !view.observed();
     const bool moved = view.handle_probe(now,
                                          {.socket = probe->socket,
                                           .local_port = probe->local_port,
@@ -254,8 +256,10 @@ std::optional<nat::ProbePacket> Rendezvous::handle_datagram(Instant now, const A
             if (pair.client == owner->second || pair.agent == owner->second)
                 pair.due = std::min(pair.due, now);
     drain_views(owner->second, node);
+    if (!was_observed)
+        node.observed_at = now;
     // The others only keep a mapping alive, and come often.
-    if (moved || !was_observed || !newly_surveyed_.empty())
+    if (moved || was_unknown || !newly_surveyed_.empty())
         handle_timeout(now);
     return node.channel.seal({.kind = wire::ProbeKind::observed,
                               .token = probe->token,
@@ -267,6 +271,34 @@ std::optional<nat::ProbePacket> Rendezvous::handle_datagram(Instant now, const A
 bool Rendezvous::is_observed(const Node& node)
 {
     return node.v4.observed() || node.v6.observed();
+}
+
+/// When enough is known of where it is, if nothing else comes.
+Instant Rendezvous::ready_at(const Node& node) const
+{
+    if (!is_observed(node))
+        return never;
+    const auto is_missing = [&](bool v4) {
+        const auto is_of_family = [v4](const IpAddress& ip) { return ip.is_v4() == v4; };
+        const auto may_come = !node.has_told ||
+                              std::ranges::any_of(node.own, is_of_family, &SocketAddress::ip);
+        return may_come && std::ranges::any_of(config_.addresses, is_of_family) &&
+               !(v4 ? node.v4 : node.v6).observed();
+    };
+    const bool waits = is_missing(true) || is_missing(false);
+    return waits ? node.observed_at + config_.other_family_wait : Instant{};
+}
+
+/// Of its next round.
+Instant Rendezvous::due_at(const Pair& pair) const
+{
+    if (pair.due == never)
+        return never;
+    const Instant allowed =
+        pair.attempts == 0 ? Instant{} : pair.last + config_.shortest_interval;
+    const Instant ready =
+        std::max(ready_at(nodes_.at(pair.client)), ready_at(nodes_.at(pair.agent)));
+    return std::max({pair.due, allowed, std::min(ready, pair.give_up)});
 }
 
 void Rendezvous::handle_timeout(Instant now)
@@ -287,13 +319,7 @@ void Rendezvous::handle_timeout(Instant now)
             end_attempt(pair);
             continue_round(now, name, pair);
         }
-        const Instant earliest = pair.attempts == 0
-                                     ? pair.due
-                                     : std::max(pair.due, pair.last + config_.shortest_interval);
-        if (pair.due == never || now < earliest)
-            continue;
-        const bool both = is_observed(nodes_.at(pair.client)) && is_observed(nodes_.at(pair.agent));
-        if (both || now >= pair.give_up)
+        if (now >= due_at(pair))
             begin_round(now, name, pair);
     }
 }
@@ -557,13 +583,7 @@ Instant Rendezvous::deadline() const
     for (const auto& [name, pair] : pairs_) {
         if (pair.running)
             next = std::min(next, pair.running->end_at);
-        if (pair.due == never)
-            continue;
-        Instant at = std::max(pair.due, pair.attempts == 0 ? Instant{}
-                                                           : pair.last + config_.shortest_interval);
-        if (!is_observed(nodes_.at(pair.client)) || !is_observed(nodes_.at(pair.agent)))
-            at = std::max(at, pair.give_up);
-        next = std::min(next, at);
+        next = std::min(next, due_at(pair));
     }
     return next;
 }

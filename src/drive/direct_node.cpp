@@ -266,8 +266,8 @@ void DirectNode::open_sockets(const control::Punch& message, PairDriver& driver,
 
 bool DirectNode::is_used(const DirectSocket& socket) const
 {
-    const auto way = ways_.lower_bound({socket.id, {}});
-    return way != ways_.end() && way->first.socket == socket.id;
+    return std::ranges::any_of(ways_,
+                               [&](const auto& way) { return way.first.socket == socket.id; });
 }
 
 /// Those that carry a way stay with it.
@@ -408,6 +408,19 @@ void DirectNode::observe(const control::Observe& message, const IpAddress& gatew
     for (const control::Family family : {control::Family::v4, control::Family::v6})
         survey_.end(family);
     router_.ask(io::now());
+    egress_.set();
+}
+
+void DirectNode::handle_network_changed()
+{
+    if (gateway_) {
+        gateway_->rounds = 0;
+        gateway_->due = io::now();
+    }
+    for (auto& [driver, peer] : peers_)
+        peer.meetings = 0;
+    router_.ask(io::now());
+    owner_->handle_addresses_changed();
     egress_.set();
 }
 

@@ -1,10 +1,13 @@
 #include "narrowlink/drive/relay_node.hpp"
 
 #include "narrowlink/io/clock.hpp"
+#include "narrowlink/io/interfaces.hpp"
 #include "narrowlink/io/together.hpp"
 #include "narrowlink/wire/relay_frame.hpp"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include <boost/system/system_error.hpp>
 
@@ -21,6 +24,14 @@ constexpr Duration resuming_period = std::chrono::minutes{2};
 
 constexpr Duration closing_timeout = std::chrono::milliseconds{500};
 
+/// Ends the wait for what might interrupt an attempt.
+struct IsConnected {};
+
+bool is_loopback(const IpAddress& ip)
+{
+    return IpPrefix::parse("127.0.0.0/8")->contains(ip) || IpPrefix::parse("::1/128")->contains(ip);
+}
+
 } // namespace
 
 RelayNode::RelayNode(net::any_io_executor executor, Config config, Owner& owner, Random& random)
@@ -29,6 +40,7 @@ RelayNode::RelayNode(net::any_io_executor executor, Config config, Owner& owner,
     , random_{&random}
     , egress_{executor}
     , liveness_{executor}
+    , interrupted_{executor}
     , backoff_{{.most = config_.longest_wait}}
     , messages_{0, wire::max_relay_message, 4}
 {
@@ -36,14 +48,17 @@ RelayNode::RelayNode(net::any_io_executor executor, Config config, Owner& owner,
 
 net::awaitable<void> RelayNode::run()
 {
-    auto executor = co_await net::this_coro::executor;
     for (;;) {
         std::string sentence;
         try {
-            io::ConnectOptions options = config_.gateway;
-            options.deadline = io::now() + config_.connect_timeout;
-            auto connecting = io::WebSocket::connect(std::move(options));
-            socket_.emplace(co_await std::move(connecting));
+            interrupted_.clear();
+            try {
+                auto connecting = connect();
+                auto interruption = wait_for_interruption();
+                auto either = io::together(std::move(connecting), std::move(interruption));
+                co_await std::move(either);
+            } catch (const IsConnected&) {
+            }
             session_.emplace(control::NodeSession::Config{}, config_.role, config_.hello,
                              io::now());
             closed_.reset();
@@ -71,9 +86,44 @@ net::awaitable<void> RelayNode::run()
         backoff_.set_most(resuming ? resuming_wait : config_.longest_wait);
         const Duration wait = backoff_.next(*random_);
         owner_->handle_session_lost(sentence, wait);
-        net::steady_timer timer{executor, now + wait};
-        co_await timer.async_wait(net::use_awaitable);
+        auto waiting = interrupted_.wait_until(now + wait);
+        co_await std::move(waiting);
     }
+}
+
+net::awaitable<void> RelayNode::connect()
+{
+    io::ConnectOptions options = config_.gateway;
+    options.deadline = io::now() + config_.connect_timeout;
+    auto connecting = io::WebSocket::connect(std::move(options));
+    socket_.emplace(co_await std::move(connecting));
+    throw IsConnected{};
+}
+
+net::awaitable<void> RelayNode::wait_for_interruption()
+{
+    co_await interrupted_.wait();
+    throw boost::system::system_error{net::error::network_down};
+}
+
+void RelayNode::handle_network_changed()
+{
+    backoff_.reset();
+    if (!session_) {
+        interrupted_.set();
+        return;
+    }
+    const IpAddress local = socket_->local_address();
+    const std::vector<IpAddress> ours = io::interface_addresses();
+    if (!is_loopback(local) && std::ranges::find(ours, local) == ours.end()) {
+        closed_ = {.reason = control::ClosingReason::silence,
+                   .message = "this machine no longer has the address " + to_string(local),
+                   .may_retry = true};
+    } else {
+        session_->handle_network_changed(io::now());
+    }
+    liveness_.set();
+    egress_.set();
 }
 
 bool RelayNode::is_final(const io::WebError& error) const
@@ -109,11 +159,14 @@ net::awaitable<void> RelayNode::serve()
     detach_all();
     if (had_pairs)
         resuming_until_ = io::now() + resuming_period;
-    if (closed_ || !failure) {
+    const bool can_say_goodbye = closed_ && closed_->reason != control::ClosingReason::silence;
+    if (can_say_goodbye || !failure) {
         auto closing = socket_->close(1'000, io::now() + closing_timeout);
         co_await std::move(closing);
         co_return;
     }
+    if (closed_)
+        co_return;
     std::rethrow_exception(failure);
 }
 
@@ -194,7 +247,8 @@ net::awaitable<void> RelayNode::liveness_loop()
     for (;;) {
         watched_until_ = session_->deadline();
         auto waiting = liveness_.wait_until(watched_until_);
-        if (co_await std::move(waiting))
+        const bool told = co_await std::move(waiting);
+        if (told && !closed_)
             continue; // there is an earlier deadline now
         session_->handle_timeout(io::now());
         drain_session();

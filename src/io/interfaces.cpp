@@ -92,7 +92,7 @@ std::vector<InterfaceAddress> addresses()
 
     std::vector<InterfaceAddress> found;
     for (const ifaddrs* entry = list.get(); entry != nullptr; entry = entry->ifa_next) {
-        if ((entry->ifa_flags & IFF_UP) == 0 || (entry->ifa_flags & IFF_LOOPBACK) != 0)
+        if ((entry->ifa_flags & IFF_UP) == 0 || (entry->ifa_flags & IFF_RUNNING) == 0 || (entry->ifa_flags & IFF_LOOPBACK) != 0)
             continue;
         const auto address = to_ip(*entry);
         if (address && means_this_host_to_others(address->ip))

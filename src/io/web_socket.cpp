@@ -88,6 +88,7 @@ struct WebSocket::Connection {
     std::shared_ptr<void> ticket; // before the socket: a place is free once the socket is closed
     BeastSocket socket;
     SocketAddress remote;
+    IpAddress local; ///< of client sides
     bool closing = false;
 };
 
@@ -191,6 +192,11 @@ std::uint16_t WebSocket::close_code() const
 SocketAddress WebSocket::remote_address() const
 {
     return connection_->remote;
+}
+
+IpAddress WebSocket::local_address() const
+{
+    return connection_->local;
 }
 
 net::any_io_executor WebSocket::get_executor()
@@ -297,14 +303,14 @@ net::awaitable<void> upgrade(BeastSocket& socket, const ConnectOptions& options)
 net::awaitable<WebSocket> WebSocketUpgrade::request(tcp::socket socket,
                                                     const ConnectOptions& options)
 {
-    const tcp::endpoint peer = [&socket] {
-        ErrorCode ignored; // the peer may be gone already; the handshake will tell
-        return socket.remote_endpoint(ignored);
-    }();
+    ErrorCode ignored; // the peer may be gone already; the handshake will tell
+    const tcp::endpoint peer = socket.remote_endpoint(ignored);
+    const tcp::endpoint local = socket.local_endpoint(ignored);
     auto securing = secure(std::move(socket), options);
     WebStream stream = co_await std::move(securing);
     auto connection = std::make_unique<WebSocket::Connection>(std::move(stream), from_asio(peer),
                                                               std::shared_ptr<void>{});
+    connection->local = from_asio(local).ip;
     auto upgrading = upgrade(connection->socket, options);
     co_await std::move(upgrading);
     co_return WebSocket{std::move(connection)};

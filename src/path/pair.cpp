@@ -30,6 +30,10 @@
 //                    → immediate migration to the same carrier, as a new path: what the outage made
 //                      of the round-trip time would hold back a paced sender for minutes.
 //   carrier removed  → immediate migration.
+//   a carrier is there again, and nothing has got through since the last migration
+//                    → immediate migration to it, as a new path: the challenges of the old one are lost.
+//   new relay session while a direct carrier is in use
+//                    → a ping, so that silence shows; if nothing has got through there yet, immediate migration.
 //   no pong          → immediate migration to the best carrier, as a new path. After each migration the client
 //                      sends a ping that the agent has to answer with stream data. An agent that has more in flight
 //                      than the fresh congestion window allows, on a path whose validation was lost, only
@@ -127,7 +131,28 @@ void Pair::add_carrier(Instant now, CarrierId id, Carrier carrier)
 {
     carriers_.insert_or_assign(id, Known{.carrier = carrier});
     connection_.set_limits(path_of(id, carrier), {.mtu = carrier.mtu, .paced = carrier.paced});
+    if (carrier.kind == CarrierKind::websocket_relay)
+        doubt_direct(now, id);
     decide(now);
+}
+
+/// A new session with the gateway often means that the network has changed, and it has just proved
+/// that it works. Does the direct carrier?
+void Pair::doubt_direct(Instant now, CarrierId session)
+{
+    if (!client_ || !connection_.is_connected() || !current_ ||
+        current() == CarrierKind::websocket_relay)
+        return;
+    if (is_untried())
+        migrate(now, session, quic::Connection::Migration::immediate, ChangeReason::silent);
+    else
+        ask_peer(now);
+}
+
+/// Nothing has ever got through on the path in use.
+bool Pair::is_untried() const
+{
+    return connection_.last_acknowledged() < migrated_at_;
 }
 
 void Pair::remove_carrier(Instant now, CarrierId id)
@@ -263,6 +288,7 @@ bool Pair::migrate(Instant now, CarrierId to, quic::Connection::Migration how,
     if (started) {
         reason_ = reason;
         refreshed_ = false;
+        migrated_at_ = now;
     }
     if (started && how == quic::Connection::Migration::immediate)
         ask_peer(now);
@@ -302,7 +328,7 @@ void Pair::settle(Instant now)
     current_ = chosen;
     if (was_frozen || !chosen)
         changed_at_ = now;
-    if (was_frozen)
+    if (was_frozen && !renew(now, *chosen))
         connection_.handle_path_restored(now);
     if (chosen)
         connection_.set_keep_alive(current() == CarrierKind::websocket_relay
@@ -318,6 +344,13 @@ void Pair::settle(Instant now)
         reason = has_started_ ? ChangeReason::restored : ChangeReason::started;
     has_started_ = true;
     changes_.emplace_back(PathChanged{current(), reason, std::exchange(rtt_, std::nullopt)});
+}
+
+/// Takes the path up anew if nothing has ever got through on it: its challenges are lost.
+bool Pair::renew(Instant now, CarrierId id)
+{
+    return client_ && connection_.is_connected() && is_untried() &&
+           migrate(now, id, quic::Connection::Migration::immediate, ChangeReason::restored);
 }
 
 void Pair::observe(Instant now)

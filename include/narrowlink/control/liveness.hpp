@@ -25,25 +25,34 @@ public:
     Liveness(Config config, Instant now);
 
     /// The peer has sent something that makes sense.
-    void handle_heard(Instant now) { heard_at_ = now; }
+    void handle_heard(Instant now)
+    {
+        heard_at_ = now;
+        doubted_until_ = never;
+    }
 
     /// The RTT, when this answers a ping of ours that was not answered before.
     [[nodiscard]] std::optional<Duration> handle_pong(Instant now, Pong pong);
 
-    [[nodiscard]] bool is_silent(Instant now) const
-    {
-        return now - heard_at_ >= config_.silence_limit;
-    }
+    /// The network below has changed: the peer has `patience` to be heard, and is asked at once.
+    void doubt(Instant now, Duration patience);
+
+    [[nodiscard]] bool is_silent(Instant now) const { return now >= silent_at(); }
 
     /// The ping that is due, if one is.
     [[nodiscard]] std::optional<Ping> poll_ping(Instant now);
 
     [[nodiscard]] Instant deadline() const
     {
-        return std::min(ping_at_, heard_at_ + config_.silence_limit);
+        return std::min(ping_at_, silent_at());
     }
 
 private:
+    [[nodiscard]] Instant silent_at() const
+    {
+        return std::min(heard_at_ + config_.silence_limit, doubted_until_);
+    }
+
     struct SentPing {
         std::uint64_t id;
         Instant at;
@@ -54,6 +63,7 @@ private:
     Config config_;
     Instant heard_at_;
     Instant ping_at_;
+    Instant doubted_until_ = never;
     std::uint64_t next_id_ = 1;
     std::deque<SentPing> unanswered_;
 };

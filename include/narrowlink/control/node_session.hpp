@@ -79,6 +79,9 @@ public:
     void meet(Instant now, wire::PairId pair);
     void tell_punched(Instant now, const Punched& punched);
 
+    /// The node's network has changed: unless the gateway answers within 2 s the session is over.
+    void handle_network_changed(Instant now);
+
     [[nodiscard]] std::optional<std::string> poll_transmit();
     [[nodiscard]] std::optional<Event> poll_event();
     [[nodiscard]] Instant deadline() const;

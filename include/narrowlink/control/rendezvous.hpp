@@ -36,6 +36,8 @@ public:
         std::vector<IpAddress> addresses; ///< as in Observe
         Duration longest_wait =
             std::chrono::seconds{1}; ///< of a new pair, for its nodes' first probes
+        /// After the first probe of a node, for those of its other address family.
+        Duration other_family_wait = std::chrono::milliseconds{200};
         Duration shortest_interval = std::chrono::seconds{2}; ///< between two attempts of a pair
     };
 
@@ -100,6 +102,8 @@ private:
         Duration rtt{};
         NodeView v4, v6;
         std::vector<SocketAddress> own; ///< what it says of itself
+        bool has_told = false;          ///< own addresses
+        Instant observed_at = never;    ///< first, in any family
 
         NodeView& view(Family family) { return family == Family::v4 ? v4 : v6; }
 
@@ -145,6 +149,8 @@ private:
     void handle_candidates(Instant now, SessionId, Node&, const Candidates&);
     void drain_views(SessionId, Node&);
     static bool is_observed(const Node&);
+    [[nodiscard]] Instant ready_at(const Node&) const;
+    [[nodiscard]] Instant due_at(const Pair&) const;
     void handle_punched(Instant now, SessionId, const Punched&);
     void handle_sample(Instant now, const Arrival&, const PairName&, Bytes datagram);
     void handle_survey_end(Instant now, SessionId);

@@ -77,6 +77,9 @@ public:
     /// The driver goes away.
     void forget(PairDriver&);
 
+    /// This host has other addresses or routes than before: everything is found out anew.
+    void handle_network_changed();
+
     /// A pair may have something to send, or its carrier has changed.
     void wake() { egress_.set(); }
 

@@ -71,6 +71,11 @@ public:
 
     void wake() { egress_.set(); }
 
+    /// This host has other addresses or routes than before, or was asleep: a connection that cannot
+    /// work any more is given up, one that may still work has to prove it soon, and the next attempt
+    /// is made at once.
+    void handle_network_changed();
+
     /// Where the gateway is, while there is a session.
     [[nodiscard]] std::optional<IpAddress> gateway_address() const
     {
@@ -92,6 +97,8 @@ private:
         path::CarrierId carrier;
     };
 
+    net::awaitable<void> connect();
+    net::awaitable<void> wait_for_interruption();
     net::awaitable<void> serve();
     net::awaitable<void> ingress_loop();
     net::awaitable<void> egress_loop();
@@ -106,6 +113,7 @@ private:
     Owner* owner_;
     Random* random_;
     io::Event egress_, liveness_;
+    io::Event interrupted_; ///< an attempt to connect, or the wait for the next one
     Instant watched_until_ = never; ///< what liveness_loop() waits for
     control::Backoff backoff_;
     BufferPool messages_;

@@ -7,7 +7,7 @@
 
 namespace narrowlink::io {
 
-/// The unicast addresses of this host's interfaces that are up: what others may reach it by. IPv4
+/// The unicast addresses of this host's interfaces that are up and connected: what others may reach it by. IPv4
 /// first, otherwise in the order of the kernel, each once. Without loopback and without the
 /// link-local addresses of IPv6 (RFC 4291 §2.5.6), which mean nothing without a zone.
 ///

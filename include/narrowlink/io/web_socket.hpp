@@ -121,6 +121,9 @@ public:
     /// The TCP peer; behind a proxy that is the proxy, see WebRequest::remote.
     [[nodiscard]] SocketAddress remote_address() const;
 
+    /// This host's address on the TCP connection, of a socket made by connect().
+    [[nodiscard]] IpAddress local_address() const;
+
     [[nodiscard]] net::any_io_executor get_executor();
 
 private:

@@ -135,6 +135,9 @@ private:
     [[nodiscard]] Instant pong_overdue_at() const;
     bool migrate(Instant now, CarrierId, quic::Connection::Migration, ChangeReason);
     void settle(Instant now);
+    bool renew(Instant now, CarrierId);
+    void doubt_direct(Instant now, CarrierId session);
+    [[nodiscard]] bool is_untried() const;
     void observe(Instant now);
     void measure();
     void note_failure(Instant now, CarrierId);
@@ -157,6 +160,7 @@ private:
     Instant changed_at_;            ///< since when there is a carrier, or none
     Instant outstanding_since_ = never; ///< since when something waits to be acknowledged
     Instant next_migration_{};
+    Instant migrated_at_{};
     bool refreshed_ = false;        ///< the last migration was because the round trip was an older one
     Instant asked_at_{};            ///< when the peer's pong began to be waited for
     Instant latest_{};              ///< of the times that were passed in

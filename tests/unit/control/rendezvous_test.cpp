@@ -43,7 +43,8 @@ protected:
     {
         nat::ProbeChannel& channel = channels.at(from);
         const auto packet = channel.seal({.kind = wire::ProbeKind::survey, .token = 9, .seen = {}}, random);
-        const auto answer = rendezvous.handle_datagram(now, {.port = port, .from = at, .at = {}}, packet);
+        const auto answer = rendezvous.handle_datagram(
+            now, {.port = port, .from = at, .at = at.ip.is_v4() ? gateway : gateway_v6}, packet);
         drain();
         if (!answer)
             return std::nullopt;
@@ -69,6 +70,8 @@ protected:
         return {};
     }
 
+    const IpAddress gateway = *IpAddress::parse("192.0.2.1");
+    const IpAddress gateway_v6 = *IpAddress::parse("2001:db8::1");
     SeededRandom random{1};
     Instant now = start;
     Rendezvous rendezvous{{.ports = {443, 8444}, .addresses = {}}, random};
@@ -134,6 +137,70 @@ TEST_F(RendezvousTest, DoesNotWaitForeverForANodeThatCannotBeSeen)
     ASSERT_EQ(punches.size(), 2U);
     EXPECT_TRUE(candidates_of(client_id).empty());
     EXPECT_FALSE(candidates_of(agent_id).empty());
+}
+
+/// The same with a gateway of both address families.
+class RendezvousOfBothFamilies : public RendezvousTest {
+protected:
+    RendezvousOfBothFamilies()
+    {
+        rendezvous = Rendezvous{{.ports = {443, 8444},
+                                 .addresses = {gateway, gateway_v6}},
+                                random};
+        channels.clear();
+        rendezvous.add_session(now, client_id, Role::client);
+        rendezvous.add_session(now, agent_id, Role::agent);
+        drain();
+    }
+
+    const SocketAddress client_seen_v6 = *SocketAddress::parse("[2001:db8:1::1]:1000");
+    const SocketAddress agent_seen_v6 = *SocketAddress::parse("[2001:db8:2::1]:2000");
+};
+
+TEST_F(RendezvousOfBothFamilies, WaitsForTheOtherFamilyOfWhoHasIt)
+{
+    rendezvous.add_pair(now, {pin_of(1), pair_of(1)}, client_id, agent_id);
+    rendezvous.handle(now, agent_id, Candidates{{*SocketAddress::parse("192.168.1.7:2000")}});
+    rendezvous.handle(now, client_id, Candidates{{*SocketAddress::parse("192.168.1.9:1000"), client_seen_v6}});
+    EXPECT_TRUE(probe(agent_id, agent_seen));
+    EXPECT_TRUE(probe(client_id, client_seen));
+    EXPECT_TRUE(punches.empty());
+    now += milliseconds{20};
+    EXPECT_TRUE(probe(client_id, client_seen_v6));
+    EXPECT_EQ(punches.size(), 2U) << "the agent has IPv4 only, and has said so";
+    EXPECT_EQ(candidates_of(agent_id).size(), 2U);
+}
+
+TEST_F(RendezvousOfBothFamilies, DoesNotWaitLongForTheOtherFamily)
+{
+    rendezvous.add_pair(now, {pin_of(1), pair_of(1)}, client_id, agent_id);
+    rendezvous.handle(now, client_id, Candidates{{client_seen_v6}});
+    EXPECT_TRUE(probe(agent_id, agent_seen_v6));
+    EXPECT_TRUE(probe(client_id, client_seen_v6));
+    EXPECT_TRUE(punches.empty()) << "the agent has not said what it has";
+    pass(milliseconds{300});
+    EXPECT_EQ(punches.size(), 2U);
+}
+
+TEST_F(RendezvousOfBothFamilies, SaysThatThereIsNoCommonFamily)
+{
+    rendezvous.handle(now, client_id, Candidates{{client_seen_v6}});
+    rendezvous.handle(now, agent_id, Candidates{{*SocketAddress::parse("192.168.1.7:2000")}});
+    EXPECT_TRUE(probe(agent_id, agent_seen));
+    EXPECT_TRUE(probe(client_id, client_seen_v6));
+    rendezvous.add_pair(now, {pin_of(1), pair_of(1)}, client_id, agent_id);
+    std::string why;
+    for (int i = 0; i < 100; ++i) {
+        now += milliseconds{100};
+        rendezvous.handle_timeout(now);
+        while (auto sent = rendezvous.poll_message())
+            if (const auto* unreachable = std::get_if<Unreachable>(&sent->message))
+                why = unreachable->message;
+        if (i == 20)
+            rendezvous.handle(now, client_id,
+                              Punched{.pair = pair_of(1), .attempt = 1, .opened = false});
+    }
+    EXPECT_EQ(why, "one side has IPv4 only, the other IPv6 only");
 }
 
 TEST_F(RendezvousTest, PassesOnOwnAddressesOnlyBehindTheSameNat)

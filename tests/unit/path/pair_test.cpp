@@ -283,6 +283,35 @@ TEST(Pair, AStreamGoesOnAtOnceAfterOutagesInARow)
         ends.run([&] { return TwoPairs::heard(ends.client, id) == 50'000; }, milliseconds{200}));
 }
 
+TEST(Pair, AStreamGoesOnAtOnceWhenARelayTakesOverThatWasDeadTooAndHasComeBack)
+{
+    for (const bool from_agent : {false, true}) {
+        for (const int out : {400, 500, 800, 1'500, 3'000}) {
+            TwoPairs ends;
+            ASSERT_TRUE(ends.connect());
+            const quic::StreamId id = ends.open();
+            ends.add(TwoPairs::second, TwoPairs::direct);
+            ASSERT_TRUE(
+                ends.run([&] { return ends.agent.pair.current() == CarrierKind::direct_udp; }));
+            ends.run_for(seconds{3});
+            End& speaker = from_agent ? ends.agent : ends.client;
+            End& listener = from_agent ? ends.client : ends.agent;
+
+            // The client's host gets another address.
+            ends.dead = {TwoPairs::first, TwoPairs::second};
+            TwoPairs::say(speaker, id, 100'000);
+            ends.run_for(milliseconds{out});
+            ends.remove(TwoPairs::first);
+            ends.run_for(milliseconds{100});
+            ends.dead = {TwoPairs::second};
+            ends.add(TwoPairs::first, TwoPairs::relay);
+            EXPECT_TRUE(ends.run([&] { return TwoPairs::heard(listener, id) == 100'000; },
+                                 milliseconds{400}))
+                << "from agent: " << from_agent << ", out for " << out << " ms";
+        }
+    }
+}
+
 TEST(Pair, AHandshakeGoesOnAfterAMomentWithoutACarrier)
 {
     TwoPairs ends;
