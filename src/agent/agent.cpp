@@ -11,6 +11,7 @@
 
 #include "served_pair.hpp"
 
+#include "narrowlink/control/relay_tag.hpp"
 #include "narrowlink/drive/direct_node.hpp"
 #include "narrowlink/io/clock.hpp"
 #include "narrowlink/io/event.hpp"
@@ -158,6 +159,10 @@ void Agent::Impl::handle_session_event(const control::NodeSession::Event& event)
     } else if (const auto* punch = std::get_if<control::Punch>(&event)) {
         if (ServedPair* pair = find(punch->pair, punch->client_key))
             direct_.punch(*punch, pair->driver());
+    } else if (const auto* relay = std::get_if<control::UdpRelay>(&event)) {
+        if (ServedPair* pair = find(relay->pair, relay->client_key))
+            direct_.relay(pair->driver(), control::relay_tag(control::Role::agent,
+                                                             *relay->client_key, relay->pair));
     } else if (const auto* aim = std::get_if<control::Aim>(&event)) {
         if (ServedPair* pair = find(aim->pair, aim->client_key))
             direct_.aim(*aim, pair->driver());

@@ -2,6 +2,7 @@
 
 #include "target.hpp"
 
+#include "narrowlink/control/relay_tag.hpp"
 #include "narrowlink/drive/splice.hpp"
 #include "narrowlink/io/clock.hpp"
 #include "narrowlink/io/dial.hpp"
@@ -27,6 +28,14 @@ void log_failure(const std::exception_ptr& failure)
     }
 }
 
+path::Pair::Config pair_config(const Settings& settings, const control::Introduction& introduction)
+{
+    path::Pair::Config config = settings.pair;
+    config.quic.id_prefix =
+        control::relay_tag(control::Role::agent, introduction.key, introduction.pair);
+    return config;
+}
+
 } // namespace
 
 ServedPair::ServedPair(net::any_io_executor executor, const Settings& settings, std::string agent,
@@ -38,8 +47,8 @@ ServedPair::ServedPair(net::any_io_executor executor, const Settings& settings, 
     , policies_{introduction.policies}
     , on_closed_{std::move(on_closed)}
     , driver_{executor,
-              path::Pair::server(settings.pair, {settings.credentials, introduction.key},
-                                 io::now(), random),
+              path::Pair::server(pair_config(settings, introduction),
+                                 {settings.credentials, introduction.key}, io::now(), random),
               *this, std::move(wake_carriers)}
     , tasks_{executor, log_failure}
 {

@@ -16,6 +16,7 @@
 
 #include "refusal.hpp"
 
+#include "narrowlink/control/relay_tag.hpp"
 #include "narrowlink/io/clock.hpp"
 #include "narrowlink/io/log.hpp"
 #include "narrowlink/io/with_deadline.hpp"
@@ -146,7 +147,9 @@ void AgentLink::handle_introduced(const control::Introduced& introduced)
     pair_existed_ = true;
     instance_ = introduced.instance;
     if (!connection_) {
-        auto pair = path::Pair::client(settings_->pair, {settings_->credentials, introduced.key},
+        path::Pair::Config config = settings_->pair;
+        config.quic.id_prefix = tag();
+        auto pair = path::Pair::client(config, {settings_->credentials, introduced.key},
                                        io::now(), *random_);
         if (!pair)
             throw Failure{ExitCode::unexpected, pair.error().message()};
@@ -203,6 +206,17 @@ void AgentLink::handle_aim(const control::Aim& aim)
 {
     if (aim.pair == pair_id_ && connection_)
         direct_->aim(aim, connection_->driver());
+}
+
+wire::RelayTag AgentLink::tag() const
+{
+    return control::relay_tag(control::Role::client, settings_->node.hello.key, pair_id_);
+}
+
+void AgentLink::handle_udp_relay(const control::UdpRelay& relay)
+{
+    if (relay.pair == pair_id_ && connection_)
+        direct_->relay(connection_->driver(), tag());
 }
 
 void AgentLink::handle_unreachable(const control::Unreachable& unreachable)

@@ -91,6 +91,7 @@ public:
     void handle_released(const wire::PairId&);
     void handle_punch(const control::Punch&);
     void handle_aim(const control::Aim&);
+    void handle_udp_relay(const control::UdpRelay&);
     void handle_unreachable(const control::Unreachable&);
 
     /// Asks the gateway for another attempt to find a direct path.
@@ -106,6 +107,7 @@ public:
     net::awaitable<void> join();
 
 private:
+    [[nodiscard]] wire::RelayTag tag() const;
     void introduce();
     void retire();
     net::awaitable<void> usable(Instant deadline);

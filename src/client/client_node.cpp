@@ -51,7 +51,7 @@ net::awaitable<void> ClientNode::run(net::awaitable<void> command)
                           }};
     session.spawn(run_node());
     io::TaskScope beside{executor_, [](const std::exception_ptr&) {}};
-    if (link_ && settings_.route != Route::relay)
+    if (link_ && !settings_.node.hello.features.empty())
         beside.spawn(direct_.run());
     beside.spawn(io::watch_network([this] {
         io::log_event(LogLevel::debug, "network_changed");
@@ -188,6 +188,8 @@ void ClientNode::handle_session_event(const control::NodeSession::Event& event)
         link_->handle_aim(*aim);
     else if (const auto* unreachable = std::get_if<control::Unreachable>(&event))
         link_->handle_unreachable(*unreachable);
+    else if (const auto* relay = std::get_if<control::UdpRelay>(&event))
+        link_->handle_udp_relay(*relay);
     else if (const auto* introduced = std::get_if<control::Introduced>(&event))
         link_->handle_introduced(*introduced);
     else if (const auto* refused = std::get_if<control::Refused>(&event))

@@ -211,6 +211,9 @@ Settings make_settings(const CommandLine& line, const config::ClientConfig& conf
     std::vector<std::string> features;
     if (settings.route != Route::relay)
         features.emplace_back(control::direct_feature);
+    if (settings.route != Route::direct && config.relay != config::RelayCarrier::websocket)
+        features.emplace_back(control::udp_relay_feature);
+    settings.pair.prefers_udp_relay = config.relay == config::RelayCarrier::udp;
     settings.node.hello = {.features = std::move(features),
                            .key = identity.pin,
                            .instance = {random.array<16>()},

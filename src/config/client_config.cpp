@@ -16,6 +16,8 @@ ClientConfig read(Section& root)
     if (auto path = root.file_path("state"))
         config.state = {std::move(*path), root.where("state")};
     config.connect_timeout = root.duration("connect_timeout", config.connect_timeout, 1s, 5min);
+    config.relay = root.choice("relay", config.relay,
+                               {{"websocket", RelayCarrier::websocket}, {"udp", RelayCarrier::udp}});
     config.log = read_log(root);
     root.finish();
     return config;

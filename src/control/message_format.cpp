@@ -334,6 +334,7 @@ std::string format(const Message& message)
                        [](const Pong& m) { return with_id("pong", m.id); },
                        [](const List& m) { return with_id("list", m.id); },
                        [](const Interrupted& m) { return pair_message("interrupted", m); },
+                       [](const UdpRelay& m) { return pair_message("udp_relay", m); },
                        [](const Release& m) { return pair_message("release", m); },
                        [](const Released& m) { return pair_message("released", m); },
                        [](const Unknown& m) { return typed(m.type); },

@@ -569,6 +569,8 @@ Message parse_members(const std::string& type, Members& in)
         return parse_punched(in);
     if (type == "unreachable")
         return parse_unreachable(in);
+    if (type == "udp_relay")
+        return parse_pair_message<UdpRelay>(in);
     if (type == "closing")
         return parse_closing(in);
     return Unknown{type};

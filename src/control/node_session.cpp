@@ -134,6 +134,7 @@ void NodeSession::handle_established(Instant now, Message message)
             [&](Punch& m) { report_pair(std::move(m)); },
             [&](Aim& m) { report_pair(std::move(m)); },
             [&](Unreachable& m) { report_to(Role::client, std::move(m)); },
+            [&](UdpRelay& m) { report_pair(std::move(m)); },
             [&](Closing& m) { end(m.reason, std::move(m.message)); },
             [](const Unknown&) {},
             [&](const auto&) {

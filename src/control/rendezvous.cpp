@@ -67,7 +67,8 @@ Rendezvous::Node* Rendezvous::find(SessionId id)
     return found == nodes_.end() ? nullptr : &found->second;
 }
 
-void Rendezvous::add_session(Instant, SessionId id, Role role, const std::string& name)
+void Rendezvous::add_session(Instant, SessionId id, Role role, const std::string& name,
+                             bool punches)
 {
     nat::ProbeCredentials credentials;
     random_->fill(credentials.id);
@@ -83,6 +84,7 @@ void Rendezvous::add_session(Instant, SessionId id, Role role, const std::string
                          .memory = &memory_}};
     };
     nodes_.emplace(id, Node{.role = role,
+                            .punches = punches,
                             .channel = {credentials, wire::ProbeSender::gateway},
                             .v4 = view_of(true),
                             .v6 = view_of(false),
@@ -113,7 +115,9 @@ void Rendezvous::remove_session(SessionId id)
 
 void Rendezvous::add_pair(Instant now, PairName name, SessionId client, SessionId agent)
 {
-    if (find(client) == nullptr || find(agent) == nullptr)
+    const Node* one = find(client);
+    const Node* other = find(agent);
+    if (one == nullptr || other == nullptr || !one->punches || !other->punches)
         return;
     Pair& pair = pairs_[name];
     end_attempt(pair);
@@ -261,11 +265,30 @@ std::optional<nat::ProbePacket> Rendezvous::handle_datagram(Instant now, const A
     // The others only keep a mapping alive, and come often.
     if (moved || was_unknown || !newly_surveyed_.empty())
         handle_timeout(now);
+    const bool is_main = arrival.port == 0 && probe->socket == nat::mapping_socket;
     return node.channel.seal({.kind = wire::ProbeKind::observed,
                               .token = probe->token,
                               .socket = static_cast<std::uint8_t>(arrival.port),
-                              .seen = arrival.from},
+                              .seen = arrival.from,
+                              .cookie = is_main ? check_claim(owner->second, node, arrival, probe->cookie)
+                                                : 0},
                              *random_);
+}
+
+/// Returns the cookie for this address.
+std::uint64_t Rendezvous::check_claim(SessionId id, Node& node, const Arrival& arrival,
+                                      std::uint64_t cookie)
+{
+    const SocketAddress& from = arrival.from;
+    Claim& claim = from.ip.is_v4() ? node.claim_v4 : node.claim_v6;
+    if (claim.address != from || claim.cookie == 0) {
+        const auto bytes = random_->array<8>();
+        Reader in{bytes};
+        claim = {.address = from, .cookie = in.u64()};
+    } else if (cookie == claim.cookie && !std::exchange(claim.proved, true)) {
+        proved_.push_back({id, from, arrival.at});
+    }
+    return claim.cookie;
 }
 
 bool Rendezvous::is_observed(const Node& node)
@@ -571,6 +594,15 @@ std::optional<Rendezvous::Transmit> Rendezvous::poll_transmit()
     const Transmit transmit = transmits_.front();
     transmits_.pop_front();
     return transmit;
+}
+
+std::optional<Rendezvous::Proved> Rendezvous::poll_proved()
+{
+    if (proved_.empty())
+        return std::nullopt;
+    const Proved proved = proved_.front();
+    proved_.pop_front();
+    return proved;
 }
 
 Instant Rendezvous::deadline() const

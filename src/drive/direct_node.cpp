@@ -16,7 +16,8 @@
 // they are closed when it is over, but for the one that a way uses, which lasts as long as the way. A
 // survey has its own, see SurveyRunner.
 //
-// Ways. They are named by our socket and the peer's address. A client keeps the last two that the puncher chose, an agent those from which it has heard
+// Ways. They are named by our socket and the peer's address; those through the gateway, which all pairs
+// share, also by the tag with which our connection IDs in that pair begin. A client keeps the last two that the puncher chose, an agent those from which it has heard
 // the client last: path::Pair decides which of them is used.
 //
 // Meetings. A client without a direct path asks for another round of attempts, at growing intervals
@@ -106,33 +107,62 @@ void DirectNode::handle_train(DirectSocket& socket, const io::UdpSocket::Arrival
             owner_->handle_addresses_changed();
         return;
     }
-    const WayName name{socket.id, arrival.from};
-    auto way = ways_.find(name);
-    // Packets between probes stay together.
+    // Packets of one way between probes stay together.
     std::size_t begin = 0;
-    const auto deliver = [&](std::size_t end) {
-        if (end > begin && way != ways_.end()) {
-            PairDriver& driver = *way->second.driver;
-            driver.pair().handle_packets(io::now(), way->second.carrier,
-                                         train.subspan(begin, end - begin), segment, arrival.ecn);
-            driver.settle();
-            way = ways_.find(name);
-        }
+    std::optional<WayName> name;
+    const auto finish = [&](std::size_t end) {
+        if (name && end > begin)
+            deliver(*name, train.subspan(begin, end - begin), arrival);
+        name.reset();
     };
     for (std::size_t at = 0; at < train.size();) {
         const Bytes datagram = train.subspan(at, std::min(segment, train.size() - at));
-        const std::size_t next = at + datagram.size();
-        const auto id = wire::probe_id(datagram);
-        const auto* of_way = way == ways_.end() ? nullptr : probe_id_of(way->second);
-        const bool may_be = datagram.size() == wire::probe_size || (of_way && id == *of_way);
-        if (may_be && handle_probe(socket, arrival.from, datagram)) {
-            deliver(at);
-            begin = next;
-            way = ways_.find(name);
+        const auto here = way_of(socket, arrival.from, datagram);
+        if (here != name) {
+            finish(at);
+            begin = at;
+            name = here;
         }
-        at = next;
+        const auto way = here ? ways_.find(*here) : ways_.end();
+        const auto* of_way = way == ways_.end() ? nullptr : probe_id_of(way->second);
+        const bool may_be_probe =
+            datagram.size() == wire::probe_size || (of_way && wire::probe_id(datagram) == *of_way);
+        if (may_be_probe && handle_probe(socket, arrival.from, datagram)) {
+            finish(at);
+            begin = at + datagram.size();
+        }
+        at += datagram.size();
     }
-    deliver(train.size());
+    finish(train.size());
+}
+
+bool DirectNode::is_gateway(const SocketAddress& address) const
+{
+    return gateway_ && !gateway_->ports.empty() && address.port == gateway_->ports.front() &&
+           std::ranges::find(gateway_->addresses, address.ip) != gateway_->addresses.end();
+}
+
+std::optional<DirectNode::WayName> DirectNode::way_of(const DirectSocket& socket,
+                                                      const SocketAddress& from,
+                                                      Bytes datagram) const
+{
+    if (!is_gateway(from))
+        return WayName{.socket = socket.id, .remote = from};
+    const auto tag = wire::relay_tag_of(datagram);
+    if (!tag)
+        return std::nullopt;
+    return WayName{.socket = socket.id, .remote = from, .tag = *tag};
+}
+
+void DirectNode::deliver(const WayName& name, Bytes train, const io::UdpSocket::Arrival& arrival)
+{
+    const auto way = ways_.find(name);
+    if (way == ways_.end())
+        return;
+    PairDriver& driver = *way->second.driver;
+    driver.pair().handle_packets(io::now(), way->second.carrier, train, arrival.segment_size,
+                                 arrival.ecn);
+    driver.settle();
 }
 
 const wire::ProbeId* DirectNode::probe_id_of(const Way& way) const
@@ -147,7 +177,7 @@ bool DirectNode::handle_probe(DirectSocket& socket, const SocketAddress& from, B
     if (!id)
         return false;
     if (gateway_ && gateway_->channel.id() == *id) {
-        handle_gateway_probe(socket, datagram);
+        handle_gateway_probe(socket, from, datagram);
         return true;
     }
     const auto channel = channels_.find(*id);
@@ -167,12 +197,20 @@ bool DirectNode::handle_probe(DirectSocket& socket, const SocketAddress& from, B
     return true;
 }
 
-void DirectNode::handle_gateway_probe(DirectSocket& socket, Bytes datagram)
+void DirectNode::handle_gateway_probe(DirectSocket& socket, const SocketAddress& from,
+                                      Bytes datagram)
 {
     const auto probe = gateway_->channel.open(datagram);
     if (!probe)
         return;
     gateway_->answered = true;
+    if (socket.use == DirectSocket::Use::main && probe->kind == wire::ProbeKind::observed &&
+        is_gateway(from)) {
+        gateway_->latest = from;
+        std::uint64_t& cookie = gateway_->cookie(from.ip.is_v4());
+        if (std::exchange(cookie, probe->cookie) != probe->cookie)
+            gateway_->due = io::now(); // it wants proof
+    }
     if (socket.use == DirectSocket::Use::survey)
         survey_.handle_probe(socket, *probe);
 }
@@ -184,9 +222,11 @@ void DirectNode::handle_size_probe(const wire::Probe& probe, const WayName& name
     if (found == ways_.end() || probe_id_of(found->second) != &peer.channel.id())
         return;
     Way& way = found->second;
+    if (!way.mtu_search)
+        return;
     if (probe.kind == wire::ProbeKind::fits) {
-        if (way.mtu_search.handle_answer(io::now(), probe.token))
-            way.driver->pair().set_mtu(way.carrier, way.mtu_search.mtu());
+        if (way.mtu_search->handle_answer(io::now(), probe.token))
+            way.driver->pair().set_mtu(way.carrier, way.mtu_search->mtu());
     } else if (probe.token == size) {
         send_probe(peer.channel, *way.socket,
                    {.kind = wire::ProbeKind::fits, .token = probe.token, .seen = {}}, name.remote);
@@ -333,12 +373,47 @@ void DirectNode::open_way(PairDriver& driver, Peer& peer,
         peer.ways.pop_front();
     }
     const path::CarrierId carrier = driver.next_carrier();
-    ways_.emplace(name, Way{&driver, carrier, socket, {io::now(), remote.ip.is_v4()}});
+    ways_.emplace(name, Way{&driver, carrier, socket,
+                            path::MtuSearch{io::now(), remote.ip.is_v4()}});
     peer.ways.push_back(name);
     driver.pair().add_carrier(
         io::now(), carrier,
         {.kind = path::CarrierKind::direct_udp, .mtu = path::MtuSearch::base, .paced = true});
     driver.settle();
+}
+
+void DirectNode::relay(PairDriver& driver, const wire::RelayTag& tag)
+{
+    if (!gateway_ || !gateway_->latest)
+        return;
+    const SocketAddress& remote = *gateway_->latest;
+    const auto socket = sockets_.main(remote.ip.is_v4());
+    if (!socket)
+        return;
+    const WayName name{.socket = socket->id, .remote = remote, .tag = tag};
+    if (const auto known = ways_.find(name); known != ways_.end()) {
+        driver.pair().handle_carrier_restored(io::now(), known->second.carrier);
+        driver.settle();
+        return;
+    }
+    io::log_event(LogLevel::debug, "udp_relay_offered", "gateway", to_string(remote));
+    close_relay(driver);
+    const path::CarrierId carrier = driver.next_carrier();
+    ways_.emplace(name, Way{&driver, carrier, socket, {}});
+    driver.pair().add_carrier(io::now(), carrier,
+                              {.kind = path::CarrierKind::udp_relay,
+                               .mtu = path::MtuSearch::base,
+                               .paced = true});
+    driver.settle();
+}
+
+void DirectNode::close_relay(PairDriver& driver)
+{
+    const auto way = std::ranges::find_if(ways_, [&](const auto& entry) {
+        return entry.second.driver == &driver && entry.first.tag != wire::RelayTag{};
+    });
+    if (way != ways_.end())
+        close_way(driver, WayName{way->first});
 }
 
 void DirectNode::close_way(PairDriver& driver, const WayName& name)
@@ -383,6 +458,7 @@ std::string DirectNode::obstacle(PairDriver& driver) const
 void DirectNode::forget(PairDriver& driver)
 {
     unreachable_.erase(&driver);
+    close_relay(driver);
     const auto peer = peers_.find(&driver);
     if (peer == peers_.end())
         return;
@@ -484,14 +560,14 @@ void DirectNode::send_size_probe(nat::ProbeChannel& channel, DirectSocket& socke
 void DirectNode::search_mtu(Instant now, const WayName& name, Way& way)
 {
     const auto peer = peers_.find(way.driver);
-    if (peer == peers_.end())
+    if (peer == peers_.end() || !way.mtu_search)
         return;
-    const std::size_t before = way.mtu_search.mtu();
-    way.mtu_search.handle_timeout(now);
-    while (const auto size = way.mtu_search.poll_transmit())
+    const std::size_t before = way.mtu_search->mtu();
+    way.mtu_search->handle_timeout(now);
+    while (const auto size = way.mtu_search->poll_transmit())
         send_size_probe(peer->second.channel, *way.socket, name.remote, *size);
-    if (way.mtu_search.mtu() != before)
-        way.driver->pair().set_mtu(way.carrier, way.mtu_search.mtu());
+    if (way.mtu_search->mtu() != before)
+        way.driver->pair().set_mtu(way.carrier, way.mtu_search->mtu());
 }
 
 void DirectNode::probe_gateway(Instant now)
@@ -504,7 +580,10 @@ void DirectNode::probe_gateway(Instant now)
         for (const IpAddress& ip : gateway_->addresses)
             if (const auto socket = sockets_.main(ip.is_v4()))
                 send_probe(gateway_->channel, *socket,
-                           {.kind = wire::ProbeKind::survey, .seen = {}}, {ip, port});
+                           {.kind = wire::ProbeKind::survey,
+                            .seen = {},
+                            .cookie = gateway_->cookie(ip.is_v4())},
+                           {ip, port});
     gateway_->due = now + (all ? survey_intervals[gateway_->rounds] : keep_alive_interval);
     ++gateway_->rounds;
 }
@@ -581,7 +660,8 @@ Instant DirectNode::deadline() const
     for (const auto& [driver, peer] : peers_)
         next = std::min({next, peer.puncher.deadline(), peer.meet_at});
     for (const auto& [name, way] : ways_)
-        next = std::min(next, way.mtu_search.deadline());
+        if (way.mtu_search)
+            next = std::min(next, way.mtu_search->deadline());
     return next;
 }
 
@@ -618,8 +698,8 @@ net::awaitable<bool> DirectNode::send_one_round()
         const std::shared_ptr<DirectSocket> socket = it->second.socket;
         PairDriver& driver = *it->second.driver;
         const auto train = driver.pair().poll_transmit(io::now(), it->second.carrier, block_);
-        if (train.segment_size > path::MtuSearch::base)
-            it->second.mtu_search.handle_large_packets(io::now());
+        if (train.segment_size > path::MtuSearch::base && it->second.mtu_search)
+            it->second.mtu_search->handle_large_packets(io::now());
         driver.drain_events();
         if (train.size == 0)
             continue;
@@ -628,7 +708,7 @@ net::awaitable<bool> DirectNode::send_one_round()
         const io::UdpSocket::SendOptions mark{.from = {}, .ecn = train.ecn};
         for (;;) {
             rest = rest.subspan(socket->udp.try_send(remote, rest, train.segment_size, mark));
-            if (rest.empty() || !ways_.contains({socket->id, remote}))
+            if (rest.empty() || !ways_.contains(last_served_))
                 break; // sent, or the way was closed meanwhile
             auto waiting = socket->udp.writable();
             try {

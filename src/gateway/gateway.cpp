@@ -124,7 +124,9 @@ Session::Config Gateway::Impl::session_config(const Settings& settings, const Ob
 {
     Session::Config config{settings.session, settings.queue};
     if (observer.is_active())
-        config.control.features.emplace_back(control::direct_feature);
+        for (const std::string_view feature :
+             {control::direct_feature, control::udp_relay_feature})
+            config.control.features.emplace_back(feature);
     return config;
 }
 

@@ -29,11 +29,12 @@ Hub::Hub(net::any_io_executor executor, const control::Registry::Config& config,
 }
 
 void Hub::post_hello(std::shared_ptr<Session> session, control::Role role,
-                     control::Registry::Node node, ClientPolicies policies, bool direct)
+                     control::Registry::Node node, ClientPolicies policies,
+                     UdpAbilities abilities)
 {
     net::post(executor_, [this, session = std::move(session), role, node = std::move(node),
-                          policies = std::move(policies), direct]() mutable {
-        add(std::move(session), role, std::move(node), std::move(policies), direct);
+                          policies = std::move(policies), abilities]() mutable {
+        add(std::move(session), role, std::move(node), std::move(policies), abilities);
     });
 }
 
@@ -50,6 +51,7 @@ void Hub::post_end(control::SessionId session)
 {
     net::post(executor_, [this, session] {
         rendezvous_.remove_session(session);
+        datagrams_.remove_session(session);
         registry_.remove(io::now(), session);
         drain();
         sessions_.erase(session);
@@ -75,7 +77,7 @@ std::optional<nat::ProbePacket> Hub::handle_datagram(const control::Rendezvous::
 }
 
 void Hub::add(std::shared_ptr<Session> session, control::Role role, control::Registry::Node node,
-              ClientPolicies policies, bool direct)
+              ClientPolicies policies, UdpAbilities abilities)
 {
     const auto tell = [&session](auto task) { net::post(session->executor(), std::move(task)); };
     if (stopping_) {
@@ -103,9 +105,12 @@ void Hub::add(std::shared_ptr<Session> session, control::Role role, control::Reg
                   software);
     sessions_.emplace(session->id(), Known{session, std::move(policies.token_ids)});
     tell([session] { session->accept(); });
-    if (direct)
+    if (abilities.relays)
+        datagrams_.add_session(session->id());
+    if (abilities.any())
         rendezvous_.add_session(io::now(), session->id(), role,
-                                fmt::format("{} {} {}", control::to_string(role), user, name));
+                                fmt::format("{} {} {}", control::to_string(role), user, name),
+                                abilities.punches);
     drain();
 }
 
@@ -124,6 +129,10 @@ void Hub::drain()
             describe_nat(message->to, *nat);
         send(message->to, std::move(message->message));
     }
+    while (const auto proved = rendezvous_.poll_proved())
+        datagrams_.handle_place(proved->session, {proved->address, proved->at});
+    while (auto message = datagrams_.poll_message())
+        send(message->to, std::move(message->message));
     while (const auto transmit = rendezvous_.poll_transmit())
         if (send_datagram_)
             send_datagram_(*transmit);
@@ -153,11 +162,13 @@ void Hub::act(const control::Registry::Send& send)
 void Hub::act(const control::Registry::PairUp& pair)
 {
     rendezvous_.add_pair(io::now(), {pair.client_key, pair.id}, pair.client, pair.agent);
+    datagrams_.add_pair({pair.client_key, pair.id}, pair.client, pair.agent);
 }
 
 void Hub::act(const control::Registry::PairDown& pair)
 {
     rendezvous_.remove_pair({pair.client_key, pair.id});
+    datagrams_.remove_pair({pair.client_key, pair.id});
 }
 
 void Hub::send(control::SessionId to, control::Message message)

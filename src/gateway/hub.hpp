@@ -1,6 +1,7 @@
 #pragma once
 
 #include "authority.hpp"
+#include "datagram_relay.hpp"
 #include "session.hpp"
 
 #include "narrowlink/control/registry.hpp"
@@ -25,7 +26,7 @@ public:
 
     // From any thread.
     void post_hello(std::shared_ptr<Session> session, control::Role role,
-                    control::Registry::Node node, ClientPolicies policies, bool direct);
+                    control::Registry::Node node, ClientPolicies policies, UdpAbilities abilities);
     void post_message(control::SessionId session, control::Message message);
     void post_end(control::SessionId session);
     void post_rtt(control::SessionId session, Duration rtt);
@@ -33,6 +34,12 @@ public:
     /// As control::Rendezvous; on the hub's thread.
     std::optional<nat::ProbePacket> handle_datagram(const control::Rendezvous::Arrival&,
                                                     Bytes datagram);
+
+    /// Where a packet goes that came from a node; on the hub's thread.
+    relay::DatagramTable::Found find_route(const SocketAddress& from, const wire::RelayTag& tag)
+    {
+        return datagrams_.table().find(from, tag);
+    }
 
     /// Who sends the datagrams that are no answers; before the first datagram comes.
     void send_datagrams_with(std::function<void(const control::Rendezvous::Transmit&)> send);
@@ -51,7 +58,7 @@ private:
     };
 
     void add(std::shared_ptr<Session> session, control::Role role, control::Registry::Node node,
-             ClientPolicies policies, bool direct);
+             ClientPolicies policies, UdpAbilities abilities);
     void drain();
     void describe_nat(control::SessionId, const control::NatDescription&);
     void act(const control::Registry::Send&);
@@ -69,6 +76,7 @@ private:
     net::any_io_executor executor_;
     control::Registry registry_;
     control::Rendezvous rendezvous_;
+    DatagramRelay datagrams_;
     Authority* authority_;
     std::map<control::SessionId, Known> sessions_;
     std::function<void(const control::Rendezvous::Transmit&)> send_datagram_;

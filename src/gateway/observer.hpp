@@ -37,7 +37,9 @@ private:
         io::UdpSocket socket;
     };
 
-    static net::awaitable<void> serve(Listener&, Hub&);
+    net::awaitable<void> serve(Listener&, Hub&);
+    void handle_train(Listener&, const io::UdpSocket::Arrival&, Hub&);
+    void relay(const io::UdpSocket::Arrival&, Bytes run, const wire::RelayTag&, Hub&);
     void send(const control::Rendezvous::Transmit&);
 
     std::vector<std::uint16_t> ports_;

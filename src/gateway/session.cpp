@@ -44,8 +44,7 @@ Session::Session(const Config& config, control::SessionId id, Worker& worker, io
     , hub_{&hub}
     , since_{io::now()}
     , control_{config.control, admission_.role, since_}
-    , offers_direct_{std::ranges::find(config.control.features, control::direct_feature) !=
-                     config.control.features.end()}
+    , offered_{config.control.features}
     , queue_{config.queue}
     , egress_{worker.context.get_executor()}
     , liveness_{worker.context.get_executor()}
@@ -248,10 +247,13 @@ void Session::handle_hello(const control::Hello& hello)
         .instance = hello.instance,
         .software = hello.software,
         .address = to_string(remote_)};
-    const bool direct = std::ranges::find(hello.features, control::direct_feature) !=
-                            hello.features.end() &&
-                        offers_direct_;
-    hub_->post_hello(shared_from_this(), admission_.role, std::move(node), *policies, direct);
+    const auto both_have = [&](std::string_view feature) {
+        return std::ranges::find(hello.features, feature) != hello.features.end() &&
+               std::ranges::find(offered_, feature) != offered_.end();
+    };
+    hub_->post_hello(shared_from_this(), admission_.role, std::move(node), *policies,
+                     {.punches = both_have(control::direct_feature),
+                      .relays = both_have(control::udp_relay_feature)});
 }
 
 void Session::accept()

@@ -19,6 +19,14 @@ namespace narrowlink::gateway {
 
 class Hub;
 
+/// What a node and the gateway can do over UDP.
+struct UdpAbilities {
+    bool punches = false;
+    bool relays = false;
+
+    [[nodiscard]] bool any() const { return punches || relays; }
+};
+
 /// One node's session: its WebSocket, the gateway's end of the control session, and the relay
 /// messages that come from it and go to it.
 ///
@@ -76,7 +84,7 @@ private:
     Instant since_;
     Instant expires_at_ = never;
     control::GatewaySession control_;
-    bool offers_direct_; ///< has this gateway a probe service?
+    std::vector<std::string> offered_; ///< features of this gateway
     relay::EgressQueue queue_;
     relay::Table table_;
     std::unordered_map<control::SessionId, std::shared_ptr<Session>> peers_;

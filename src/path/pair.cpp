@@ -117,12 +117,23 @@ std::optional<CarrierId> Pair::carrier_of(quic::PathId path) const
     return newest;
 }
 
+/// The better, the higher.
+int Pair::rank(CarrierKind kind) const
+{
+    switch (kind) {
+    case CarrierKind::websocket_relay: return 2;
+    case CarrierKind::udp_relay: return config_.prefers_udp_relay ? 3 : 1;
+    case CarrierKind::direct_udp: return 4;
+    }
+    return 0;
+}
+
 std::optional<CarrierId> Pair::best(Instant now, std::optional<CarrierId> except) const
 {
     std::optional<CarrierId> found;
     for (const auto& [id, known] : carriers_)
         if (id != except && now >= known.usable_from &&
-            (!found || known.carrier.kind >= carriers_.at(*found).carrier.kind))
+            (!found || rank(known.carrier.kind) >= rank(carriers_.at(*found).carrier.kind)))
             found = id;
     return found;
 }
@@ -235,7 +246,7 @@ void Pair::upgrade(Instant now)
     const auto better = best(now, std::nullopt);
     if (!here || !better || now < next_migration_)
         return;
-    if (carriers_.at(*better).carrier.kind <= carriers_.at(*here).carrier.kind)
+    if (rank(carriers_.at(*better).carrier.kind) <= rank(carriers_.at(*here).carrier.kind))
         return;
     migrate(now, *better, quic::Connection::Migration::validated, ChangeReason::better);
 }
@@ -496,7 +507,7 @@ Instant Pair::deadline() const
     const Instant overdue = is_round_trip_older() ? asked_at_ : pong_overdue_at();
     next = std::min(next, std::max(std::min(silent_at(), overdue), next_migration_));
     for (const auto& [id, known] : carriers_)
-        if (known.carrier.kind > carriers_.at(*current_).carrier.kind)
+        if (rank(known.carrier.kind) > rank(carriers_.at(*current_).carrier.kind))
             next = std::min(next, std::max(known.usable_from, next_migration_));
     return next;
 }

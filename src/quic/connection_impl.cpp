@@ -116,7 +116,9 @@ Connection::Impl::~Impl()
 
 ngtcp2_cid Connection::Impl::new_cid()
 {
-    const auto bytes = random_->array<connection_id_size>();
+    auto bytes = random_->array<connection_id_size>();
+    if (config_.id_prefix != decltype(config_.id_prefix){})
+        std::ranges::copy(config_.id_prefix, bytes.begin());
     ngtcp2_cid cid;
     ngtcp2_cid_init(&cid, octets(Bytes{bytes}), bytes.size());
     return cid;
@@ -160,8 +162,9 @@ ngtcp2_callbacks Connection::Impl::callbacks(bool server)
     c.get_new_connection_id = [](ngtcp2_conn*, ngtcp2_cid* cid, std::uint8_t* token,
                                  std::size_t size, void* user) {
         Random& random = *of(user).random_;
-        cid->datalen = size;
-        random.fill(std::as_writable_bytes(std::span{cid->data, size}));
+        if (size != connection_id_size)
+            return NGTCP2_ERR_CALLBACK_FAILURE;
+        *cid = of(user).new_cid();
         random.fill(std::as_writable_bytes(std::span{token, NGTCP2_STATELESS_RESET_TOKENLEN}));
         of(user).issue(*cid);
         return 0;

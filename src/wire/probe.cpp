@@ -73,6 +73,7 @@ ProbeBody encode_probe(const Probe& probe)
     out.u8(probe.socket);
     out.u16(probe.local_port);
     write_address(out, probe.seen);
+    out.u64(probe.cookie);
     return body;
 }
 
@@ -87,6 +88,7 @@ std::optional<Probe> decode_probe(Bytes body)
     probe.socket = in.u8();
     probe.local_port = in.u16();
     const auto seen = read_address(in);
+    probe.cookie = in.u64();
     if (!in.ok() || !seen || !is_known(probe.sender) || !is_known(probe.kind))
         return std::nullopt;
     probe.seen = *seen;

@@ -14,10 +14,17 @@
 
 namespace narrowlink::config {
 
+/// What carries packets through the gateway.
+enum class RelayCarrier {
+    websocket,
+    udp, ///< where UDP reaches the gateway from both ends
+};
+
 struct ClientConfig {
     Membership membership; ///< `join` or `endpoints`
     std::optional<Located<std::filesystem::path>> state;
     Duration connect_timeout = std::chrono::seconds{20}; ///< for reaching the gateway and the agent
+    RelayCarrier relay = RelayCarrier::websocket;
     LogConfig log;
 
     bool operator==(const ClientConfig&) const = default;

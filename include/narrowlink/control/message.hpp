@@ -38,6 +38,7 @@ inline constexpr std::uint32_t max_punch_time_ms = 60'000;
 /// The feature of nodes and gateways that look for direct paths; only with it come the messages from
 /// Observe on.
 inline constexpr std::string_view direct_feature = "direct";
+inline constexpr std::string_view udp_relay_feature = "udp-relay";
 
 /// Versions of this protocol that this code speaks.
 inline constexpr std::uint32_t oldest_version = 1;
@@ -302,6 +303,14 @@ struct Unreachable {
     bool operator==(const Unreachable&) const = default;
 };
 
+/// gateway → both ends: packets of this pair may go as datagrams to the gateway's main probe port.
+struct UdpRelay {
+    wire::PairId pair;
+    std::optional<crypto::Pin> client_key; ///< exactly when it goes to an agent
+
+    bool operator==(const UdpRelay&) const = default;
+};
+
 enum class ClosingReason {
     replaced,       ///< a newer session of the same agent took its place
     revoked,        ///< the node's token was revoked
@@ -338,7 +347,7 @@ struct Unknown {
 using Message =
     std::variant<Hello, Welcome, Ping, Pong, List, Agents, Introduce, Introduced, Introduction,
                  Refused, Interrupted, Release, Released, Observe, Candidates, SurveyRequest, Filtered,
-                 NatDescription, Meet, Punch, Aim, Punched, Unreachable,
+                 NatDescription, Meet, Punch, Aim, Punched, Unreachable, UdpRelay,
                  Closing, Unknown>;
 
 /// A name that messages can carry: 1 to max_name_size bytes of UTF-8 without control characters.

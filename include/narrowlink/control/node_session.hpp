@@ -56,7 +56,7 @@ public:
 
     using Event = std::variant<Established, AgentList, Introduced, Introduction, Refused,
                                Interrupted, Released, Observe, SurveyRequest,
-                               NatDescription, Punch, Aim, Unreachable, RttMeasured, Closed>;
+                               NatDescription, Punch, Aim, Unreachable, UdpRelay, RttMeasured, Closed>;
 
     NodeSession(Config config, Role role, Hello hello, Instant now);
 

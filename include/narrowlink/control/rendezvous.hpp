@@ -72,8 +72,10 @@ public:
 
     Rendezvous(Config config, Random& random);
 
-    /// A node that has the feature `direct`. `name` is the same in all sessions of the node.
-    void add_session(Instant now, SessionId, Role, const std::string& name = {});
+    /// A node that probes. `name` is the same in all sessions of the node; `punches`: it has the
+    /// feature `direct`.
+    void add_session(Instant now, SessionId, Role, const std::string& name = {},
+                     bool punches = true);
     void remove_session(SessionId);
 
     /// Both ends are connected, through these sessions; removed with either of them.
@@ -93,17 +95,36 @@ public:
 
     std::optional<Send> poll_message();
     std::optional<Transmit> poll_transmit();
+
+    /// A node has proved where its main socket is, by repeating what only that address was sent.
+    struct Proved {
+        SessionId session;
+        SocketAddress address;
+        IpAddress at; ///< the gateway's address that it sends to
+    };
+
+    std::optional<Proved> poll_proved();
     [[nodiscard]] Instant deadline() const;
 
 private:
+    /// An address, until the node has shown that it gets what is sent there.
+    struct Claim {
+        SocketAddress address;
+        std::uint64_t cookie = 0;
+        bool proved = false;
+    };
+
     struct Node {
         Role role;
+        bool punches;
         nat::ProbeChannel channel;
         Duration rtt{};
         NodeView v4, v6;
         std::vector<SocketAddress> own; ///< what it says of itself
         bool has_told = false;          ///< own addresses
         Instant observed_at = never;    ///< first, in any family
+
+        Claim claim_v4{}, claim_v6{};
 
         NodeView& view(Family family) { return family == Family::v4 ? v4 : v6; }
 
@@ -145,6 +166,7 @@ private:
     };
 
     Node* find(SessionId);
+    std::uint64_t check_claim(SessionId, Node&, const Arrival&, std::uint64_t cookie);
     [[nodiscard]] nat::GatewaySocket place_of(const Arrival&) const;
     void handle_candidates(Instant now, SessionId, Node&, const Candidates&);
     void drain_views(SessionId, Node&);
@@ -178,6 +200,7 @@ private:
     std::vector<SessionId> newly_surveyed_;
     std::deque<Send> messages_;
     std::deque<Transmit> transmits_;
+    std::deque<Proved> proved_;
 };
 
 } // namespace narrowlink::control

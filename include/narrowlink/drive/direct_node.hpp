@@ -9,6 +9,7 @@
 #include "narrowlink/nat/probe_channel.hpp"
 #include "narrowlink/nat/puncher.hpp"
 #include "narrowlink/path/mtu_search.hpp"
+#include "narrowlink/wire/relay_tag.hpp"
 
 #include <deque>
 #include <map>
@@ -68,6 +69,10 @@ public:
     /// The targets of the attempt, if it has waited for them.
     void aim(const control::Aim&, PairDriver&);
 
+    /// The gateway takes packets of this pair as datagrams; `tag` is what our connection IDs in this
+    /// pair begin with.
+    void relay(PairDriver&, const wire::RelayTag& tag);
+
     /// There is no way that an attempt could find.
     void handle_unreachable(const control::Unreachable&, PairDriver&);
 
@@ -88,16 +93,17 @@ private:
     struct WayName {
         std::uint64_t socket; ///< DirectSocket::id
         SocketAddress remote;
+        wire::RelayTag tag{}; ///< ours in this pair, on the way through the gateway
 
         auto operator<=>(const WayName&) const = default;
     };
 
-    /// A direct carrier.
+    /// A carrier: direct, or through the gateway.
     struct Way {
         PairDriver* driver;
         path::CarrierId carrier;
         std::shared_ptr<DirectSocket> socket;
-        path::MtuSearch mtu_search;
+        std::optional<path::MtuSearch> mtu_search; ///< of direct ones
     };
 
     struct Peer {
@@ -121,6 +127,10 @@ private:
         std::size_t rounds = 0; ///< of probes to all of them
         bool answered = false;
         Instant due{};
+        std::uint64_t cookie_v4 = 0, cookie_v6 = 0; ///< what it wants to be told next
+        std::optional<SocketAddress> latest;        ///< main port from which it has answered last
+
+        std::uint64_t& cookie(bool v4) { return v4 ? cookie_v4 : cookie_v6; }
     };
 
     void send_survey_probe(DirectSocket&, nat::GatewaySocket to) override;
@@ -128,7 +138,11 @@ private:
     net::awaitable<void> egress_loop();
     void handle_train(DirectSocket&, const io::UdpSocket::Arrival&);
     bool handle_probe(DirectSocket&, const SocketAddress& from, Bytes datagram);
-    void handle_gateway_probe(DirectSocket&, Bytes datagram);
+    void handle_gateway_probe(DirectSocket&, const SocketAddress& from, Bytes datagram);
+    [[nodiscard]] bool is_gateway(const SocketAddress&) const;
+    [[nodiscard]] std::optional<WayName> way_of(const DirectSocket&, const SocketAddress& from,
+                                                Bytes datagram) const;
+    void deliver(const WayName&, Bytes train, const io::UdpSocket::Arrival&);
     void handle_size_probe(const wire::Probe&, const WayName&, Peer&, std::size_t size);
     void search_mtu(Instant now, const WayName&, Way&);
     [[nodiscard]] const wire::ProbeId* probe_id_of(const Way&) const;
@@ -143,6 +157,7 @@ private:
     void open_way(PairDriver&, Peer&, const std::shared_ptr<DirectSocket>&,
                   const nat::Puncher::Opened&);
     void close_way(PairDriver&, const WayName&);
+    void close_relay(PairDriver&);
     void send_probe(nat::ProbeChannel&, DirectSocket&, const wire::Probe&, const SocketAddress& to,
                     std::uint8_t ttl = 0);
     void send_size_probe(nat::ProbeChannel&, DirectSocket&, const SocketAddress& to,

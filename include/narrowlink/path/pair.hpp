@@ -60,6 +60,7 @@ public:
         Duration silence_limit = std::chrono::seconds{60}; ///< with a carrier, without the peer
         /// On a direct carrier, so that its death is noticed and NATs remember it.
         Duration direct_keep_alive = std::chrono::seconds{2};
+        bool prefers_udp_relay = false; ///< to the WebSocket relay
     };
 
     /// `random` must outlive the pair.
@@ -122,6 +123,7 @@ private:
     Pair(const Config&, bool client, quic::Connection, Instant now);
 
     static quic::PathId path_of(CarrierId, const Carrier&);
+    [[nodiscard]] int rank(CarrierKind) const;
     [[nodiscard]] std::optional<CarrierId> carrier_of(quic::PathId) const;
     [[nodiscard]] std::optional<CarrierId> best(Instant now, std::optional<CarrierId> except) const;
     [[nodiscard]] Instant unanswered_at(Duration shortest) const;

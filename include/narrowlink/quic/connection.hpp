@@ -111,6 +111,7 @@ public:
         std::size_t receive_buffer = 64 * 1'024 * 1'024; ///< undelivered bytes of all streams
         Duration keep_alive = std::chrono::seconds{15};
         Duration handshake_timeout = std::chrono::seconds{30};
+        std::array<std::byte, 4> id_prefix{}; ///< of all our connection IDs; zeros: random as well
     };
 
     struct Peer {

@@ -51,6 +51,9 @@ struct Probe {
     std::uint8_t socket = 0;           ///< which of a node's sockets, or of a gateway's ports
     std::uint16_t local_port = 0;      ///< of that socket, on a node
     std::optional<SocketAddress> seen; ///< where the receiver's packet came from
+    /// Of the gateway, for the address it sees; a node repeats it in its next survey from there, and
+    /// so proves that it is there. 0: none.
+    std::uint64_t cookie = 0;
 
     bool operator==(const Probe&) const = default;
 };

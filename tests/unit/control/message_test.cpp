@@ -127,6 +127,8 @@ std::vector<Message> one_of_each()
             .spray = some_spray()},
         Punched{.pair = pair_of(8), .attempt = 4, .opened = true},
         Unreachable{.pair = pair_of(8), .message = "both NATs choose ports at random"},
+        UdpRelay{.pair = pair_of(8), .client_key = {}},
+        UdpRelay{.pair = pair_of(8), .client_key = pin_of(9)},
         Closing{.reason = ClosingReason::replaced, .message = "by another"},
         Unknown{.type = "weather"},
     };

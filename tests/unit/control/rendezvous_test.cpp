@@ -14,6 +14,7 @@ using std::chrono::seconds;
 
 constexpr SessionId client_id{1}, agent_id{2}, other_id{3};
 const SocketAddress client_seen = *SocketAddress::parse("198.51.100.1:1000");
+const SocketAddress other_seen = *SocketAddress::parse("198.51.100.1:1001");
 const SocketAddress agent_seen = *SocketAddress::parse("203.0.113.2:2000");
 
 class RendezvousTest : public testing::Test {
@@ -39,10 +40,12 @@ protected:
         }
     }
 
-    std::optional<wire::Probe> probe(SessionId from, SocketAddress at, std::size_t port = 0)
+    std::optional<wire::Probe> probe(SessionId from, SocketAddress at, std::size_t port = 0,
+                                     std::uint64_t cookie = 0)
     {
         nat::ProbeChannel& channel = channels.at(from);
-        const auto packet = channel.seal({.kind = wire::ProbeKind::survey, .token = 9, .seen = {}}, random);
+        const auto packet = channel.seal(
+            {.kind = wire::ProbeKind::survey, .token = 9, .seen = {}, .cookie = cookie}, random);
         const auto answer = rendezvous.handle_datagram(
             now, {.port = port, .from = at, .at = at.ip.is_v4() ? gateway : gateway_v6}, packet);
         drain();
@@ -137,6 +140,30 @@ TEST_F(RendezvousTest, DoesNotWaitForeverForANodeThatCannotBeSeen)
     ASSERT_EQ(punches.size(), 2U);
     EXPECT_TRUE(candidates_of(client_id).empty());
     EXPECT_FALSE(candidates_of(agent_id).empty());
+}
+
+TEST_F(RendezvousTest, ANodeIsWhereItGetsItsAnswers)
+{
+    const auto first = probe(client_id, client_seen);
+    ASSERT_TRUE(first);
+    EXPECT_NE(first->cookie, 0U);
+    EXPECT_FALSE(rendezvous.poll_proved()) << "anybody can forge the source of a datagram";
+    EXPECT_TRUE(probe(client_id, client_seen, 0, first->cookie + 1));
+    EXPECT_FALSE(rendezvous.poll_proved()) << "a guess";
+    EXPECT_EQ(probe(client_id, client_seen, 1)->cookie, 0U) << "other ports do not matter";
+    EXPECT_TRUE(probe(client_id, client_seen, 0, first->cookie));
+    const auto proved = rendezvous.poll_proved();
+    ASSERT_TRUE(proved);
+    EXPECT_EQ(proved->session, client_id);
+    EXPECT_EQ(proved->address, client_seen);
+    EXPECT_TRUE(probe(client_id, client_seen, 0, first->cookie));
+    EXPECT_FALSE(rendezvous.poll_proved()) << "told once";
+
+    const auto elsewhere = probe(client_id, other_seen, 0, first->cookie);
+    ASSERT_TRUE(elsewhere);
+    EXPECT_FALSE(rendezvous.poll_proved()) << "the cookie was for another address";
+    EXPECT_TRUE(probe(client_id, other_seen, 0, elsewhere->cookie));
+    EXPECT_EQ(rendezvous.poll_proved()->address, other_seen);
 }
 
 /// The same with a gateway of both address families.

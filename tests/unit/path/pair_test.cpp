@@ -196,6 +196,23 @@ TEST(Pair, UsesTheNewestOfTwoCarriersOfAKind)
         << "for whoever looks at the kind nothing has changed";
 }
 
+TEST(Pair, WhichRelayIsBetterIsAMatterOfConfiguration)
+{
+    for (const bool prefers_udp : {false, true}) {
+        Pair::Config config;
+        config.prefers_udp_relay = prefers_udp;
+        TwoPairs ends{config};
+        ASSERT_TRUE(ends.connect());
+        ends.add(TwoPairs::second,
+                 {.kind = CarrierKind::udp_relay, .mtu = 1'200, .paced = true});
+        ends.run_for(seconds{1});
+        EXPECT_EQ(ends.client.pair.current(),
+                  prefers_udp ? CarrierKind::udp_relay : CarrierKind::websocket_relay);
+        ends.remove(TwoPairs::first);
+        EXPECT_EQ(ends.client.pair.current(), CarrierKind::udp_relay);
+    }
+}
+
 TEST(Pair, TellsEachChangeOfTheCarrierOnce)
 {
     TwoPairs ends;

@@ -239,6 +239,24 @@ TEST(Connection, StreamBytesFillThePacketOfADatagram)
     EXPECT_GT(train.size, ends.mtu);
 }
 
+TEST(Connection, AllItsIdsBeginAsConfigured)
+{
+    Connection::Config config;
+    config.id_prefix = {std::byte{0xca}, std::byte{0xfe}, std::byte{0x01}, std::byte{0x02}};
+    TwoEnds ends{1, config};
+    ASSERT_TRUE(ends.connect());
+    ends.run([] { return false; }, seconds{1});
+    unsigned issued = 0;
+    for (const auto* events : {&ends.client_events, &ends.server_events})
+        for (const Event& event : *events)
+            if (const auto* id = std::get_if<ConnectionIdIssued>(&event)) {
+                ++issued;
+                EXPECT_TRUE(std::equal(config.id_prefix.begin(), config.id_prefix.end(),
+                                       id->id.begin()));
+            }
+    EXPECT_GE(issued, 2U * 7U) << "each end has spare ones for migrations";
+}
+
 // ---- ECN (RFC 9000 §13.4)
 
 namespace {

@@ -1,0 +1,77 @@
+#include "datagram_relay.hpp"
+
+#include "narrowlink/control/relay_tag.hpp"
+
+#include <utility>
+
+namespace narrowlink::gateway {
+
+void DatagramRelay::add_session(SessionId session)
+{
+    sessions_.insert(session);
+}
+
+void DatagramRelay::remove_session(SessionId session)
+{
+    sessions_.erase(session);
+    table_.remove_session(session);
+    std::erase_if(pairs_, [session](const auto& entry) {
+        return entry.second.client == session || entry.second.agent == session;
+    });
+}
+
+void DatagramRelay::add_pair(const PairName& name, SessionId client, SessionId agent)
+{
+    remove_pair(name);
+    if (!sessions_.contains(client) || !sessions_.contains(agent))
+        return;
+    Pair pair{.client = client,
+              .agent = agent,
+              .tag_of_client =
+                  control::relay_tag(control::Role::client, name.client_key, name.id),
+              .tag_of_agent = control::relay_tag(control::Role::agent, name.client_key, name.id)};
+    if (!table_.add_pair(client, pair.tag_of_client, agent, pair.tag_of_agent))
+        return; // 32 bits twice: it does without
+    tell_if_ready(name, pairs_.emplace(name, pair).first->second);
+}
+
+void DatagramRelay::remove_pair(const PairName& name)
+{
+    const auto known = pairs_.find(name);
+    if (known == pairs_.end())
+        return;
+    const Pair& pair = known->second;
+    table_.remove_pair(pair.client, pair.tag_of_client, pair.agent, pair.tag_of_agent);
+    pairs_.erase(known);
+}
+
+void DatagramRelay::handle_place(SessionId session, const relay::DatagramTable::Place& place)
+{
+    if (!sessions_.contains(session))
+        return;
+    table_.set_place(session, place);
+    for (auto& [name, pair] : pairs_)
+        if (pair.client == session || pair.agent == session)
+            tell_if_ready(name, pair);
+}
+
+void DatagramRelay::tell_if_ready(const PairName& name, Pair& pair)
+{
+    if (pair.told || table_.place_of(pair.client) == nullptr ||
+        table_.place_of(pair.agent) == nullptr)
+        return;
+    pair.told = true;
+    messages_.push_back({pair.client, {.pair = name.id, .client_key = {}}});
+    messages_.push_back({pair.agent, {.pair = name.id, .client_key = name.client_key}});
+}
+
+std::optional<DatagramRelay::Send> DatagramRelay::poll_message()
+{
+    if (messages_.empty())
+        return std::nullopt;
+    Send message = std::move(messages_.front());
+    messages_.pop_front();
+    return message;
+}
+
+} // namespace narrowlink::gateway
