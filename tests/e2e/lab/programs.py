@@ -57,7 +57,8 @@ class Gateway:
     def start(self):
         self.process = self.lab.start([self.lab.program("gateway"), *self._arguments], "gateway",
                                       self.namespace, environment=self.environment, cwd=self.folder)
-        self.process.until(lambda: self.namespace.listens(self.port), 10,
+        # It listens before it has written down its address, which tokens then lack.
+        self.process.until(lambda: self.namespace.listens(self.port) and " ready " in self.process.error(), 10,
                            f"it listens on port {self.port}")
         return self
 
