@@ -441,6 +441,8 @@ std::string DirectNode::obstacle(PairDriver& driver) const
         return "this machine lets no UDP socket be opened";
     if (!gateway_)
         return "the gateway has no probe service, or it is older than this client";
+    if (!gateway_->answered && gateway_->rounds <= survey_intervals.size())
+        return "the gateway has not answered over UDP yet";
     if (!gateway_->answered)
         return "UDP is blocked between this machine and the gateway";
     if (const auto why = unreachable_.find(&driver);

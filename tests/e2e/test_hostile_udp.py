@@ -1,0 +1,164 @@
+"""What a stranger can do who sees every packet, knows every address and port, and can forge sources: nothing."""
+
+import json
+import random
+import socket
+import struct
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
+
+from lab import Agent, Client, Gateway, Pattern, Scenario, TcpServer, echo, main, read_exactly, until  # noqa: E402
+from nat_lab import NatLab  # noqa: E402
+
+PROBE = 96
+ETH_P_ALL = 3
+
+
+def checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def forged(source, target, payload):
+    """An IPv4 packet with UDP in it; RFC 768 allows to leave out its checksum."""
+    udp = struct.pack("!HHHH", source[1], target[1], 8 + len(payload), 0) + payload
+    head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0,
+                       socket.inet_aton(source[0]), socket.inet_aton(target[0]))
+    return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + udp
+
+
+class Recorder:
+    """The UDP packets that pass an interface of the core: (source, target, payload)."""
+
+    def __init__(self, core, interface):
+        self._sock = core.open_socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+        self._sock.bind((interface, 0))
+        self._sock.settimeout(0.2)
+
+    def packets(self, most):
+        found = []
+        while len(found) < most:
+            try:
+                frame = self._sock.recv(262_144)
+            except TimeoutError:
+                return found
+            if frame[12:14] != b"\x08\x00" or frame[23] != 17:
+                continue
+            ports = struct.unpack("!HH", frame[34:38])
+            found.append(((socket.inet_ntoa(frame[26:30]), ports[0]),
+                          (socket.inet_ntoa(frame[30:34]), ports[1]), frame[42:42 + 1_472]))
+        return found
+
+    def close(self):
+        self._sock.close()
+
+
+class HostileUdp(Scenario):
+    laboratory = NatLab
+
+    @classmethod
+    def prepare(cls):
+        cls.gateway = Gateway(cls.lab).start()
+
+    def setUp(self):
+        # Routers that let everything in: a stranger's packets arrive.
+        self.home, self.away = self.lab.site("full_cone"), self.lab.site("full_cone")
+        self.stranger = self.lab.site("public").host(0)
+        name = f"home{random.randrange(1 << 30)}"
+        recorder = Recorder(self.lab.core, self.away.link.interface)
+        self.agent = Agent(self.lab, self.gateway.token("agent", name), name, namespace=self.home.host(0)).start()
+        self.client = Client(self.lab, self.gateway.token("client", name), name, namespace=self.away.host(0))
+        self.client.until_agent(name)
+        server = TcpServer(self.lab, self.agent.namespace, echo)
+        self.forward = self.client.forward(name, server.target, "--log-level", "debug")
+        self.sock = self.forward.connect()
+        self.exchange(10_000)
+        until(lambda: self.status()["path"] == "direct-udp", 10, "there is a direct path")
+        self.exchange(100_000)
+        self.recorded = recorder.packets(400)
+        recorder.close()
+        self.ways = self.forward.process.error().count("way_opened")
+        packet = next(p for p in self.recorded if p[0][0] == self.home.address and p[1][0] == self.away.address)
+        self.agent_at, self.client_at = packet[0], packet[1]
+
+    def tearDown(self):
+        self.sock.close()
+        self.forward.stop()
+        self.agent.process.stop()
+
+    def status(self):
+        report, = json.loads(self.client.run("status", "--json").out)
+        return report
+
+    def exchange(self, size):
+        pattern = Pattern(size)
+        for offset in range(0, size, 50_000):
+            part = pattern.part(offset, min(50_000, size - offset))
+            self.sock.sendall(part)
+            self.assertEqual(read_exactly(self.sock, len(part)), part)
+
+    def attack(self, packets):
+        """Sends them while a stream runs, and tells how many came to the stranger."""
+        before = self.lab.core.count_udp(self.lab.gateway, self.stranger)
+        from_agent = self.lab.core.count_udp(self.home, self.stranger)
+        from_client = self.lab.core.count_udp(self.away, self.stranger)
+        with self.stranger.open_socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
+            for number, packet in enumerate(packets):
+                target = socket.inet_ntoa(packet[16:20])
+                raw.sendto(packet, (target, 0))
+                if number % 100 == 0:
+                    self.exchange(1_000)
+        begun = time.monotonic()
+        self.exchange(1_000_000)
+        self.assertLess(time.monotonic() - begun, 10, "the stream is not held up")
+        self.assertEqual(self.status()["path"], "direct-udp", "the path stays what it was")
+        self.assertEqual(self.forward.process.error().count("way_opened"), self.ways, "no way to the stranger")
+        return before.forth, from_agent.forth, from_client.forth
+
+    def from_stranger(self, target, payload):
+        return forged((self.stranger.address, 4_000), target, payload)
+
+    def targets(self):
+        return [("198.51.100.2", port) for port in (443, 8444, 8445, 8446)] + [self.agent_at, self.client_at]
+
+    def test_replayed_packets_are_no_questions(self):
+        probes = {p[2] for p in self.recorded if len(p[2]) == PROBE}
+        self.assertGreater(len(probes), 5, "probes were recorded")
+        self.assertGreater(len(self.recorded) - len(probes), 20, "QUIC packets were recorded")
+        gateway, agent, client = self.attack([self.from_stranger(target, payload)
+                                              for _, _, payload in self.recorded for target in self.targets()])
+        self.assertEqual(gateway, 0)
+        # Punches that had died on their way are new to the peer, who answers each of them once, as large as it is.
+        self.assertLessEqual(agent + client, len(probes))
+
+    def test_replays_with_the_right_addresses_change_nothing(self):
+        self.assertEqual(self.attack([forged(source, target, payload)
+                                      for source, target, payload in self.recorded] * 3), (0, 0, 0))
+
+    def test_altered_probes_are_answered_by_nobody(self):
+        random.seed(1)
+        altered = []
+        for _, _, payload in [p for p in self.recorded if len(p[2]) == PROBE] * 10:
+            changed = bytearray(payload)
+            changed[random.randrange(9, PROBE)] ^= 1 << random.randrange(8)
+            altered.extend(self.from_stranger(target, bytes(changed)) for target in self.targets())
+        self.assertEqual(self.attack(altered), (0, 0, 0))
+
+    def test_noise_from_the_peers_address_does_not_end_the_path(self):
+        random.seed(2)
+        noise = []
+        for _, _, payload in [p for p in self.recorded if len(p[2]) > PROBE][:50] * 10:
+            changed = bytearray(payload)
+            changed[9:] = random.randbytes(len(changed) - 9)  # the right connection ID and nothing else
+            noise.append(forged(self.agent_at, self.client_at, bytes(changed)))
+            noise.append(forged(self.client_at, self.agent_at, bytes(changed)))
+        self.assertEqual(self.attack(noise), (0, 0, 0))
+
+
+if __name__ == "__main__":
+    main()
