@@ -21,6 +21,8 @@ from .recipes import RECIPES, Recipe
 
 SECOND_GATEWAY = "198.51.100.3"
 SECOND_GATEWAY6 = "2001:db8:1::3"
+RESERVED = "198.18"  # RFC 2544: benchmarks
+ROUTABLE = "11.18"  # what miniupnpd takes for an address of the Internet; nothing leaves the lab
 HOME_LAN = "192.168.1.0/24"  # the same everywhere, as in real homes: a candidate in it means nothing outside
 CARRIER_LAN = "100.64.0.0/24"  # RFC 6598
 
@@ -62,13 +64,14 @@ class NatLab(Lab):
     def unused_name(self, prefix):
         return f"{prefix}{next(self._names)}"
 
-    def site(self, kind="port_restricted", hops=1, ipv6=False, lan=HOME_LAN):
+    def site(self, kind="port_restricted", hops=1, ipv6=False, lan=HOME_LAN, block=RESERVED):
         """A new site with a router of that kind, or a recipe, behind `hops` routers of its provider.
 
         `ipv6` gives its hosts public IPv6 addresses too, behind the stateful firewall of the router. A
-        direct path over IPv6 is then always possible, so it is off where NATs are to be seen.
+        direct path over IPv6 is then always possible, so it is off where NATs are to be seen. `block`: the
+        first half of its external addresses.
         """
-        return Site.at_core(self, _recipe(kind), hops, ipv6, lan)
+        return Site.at_core(self, _recipe(kind), hops, ipv6, lan, block)
 
     def carrier(self, kind="full_cone", hops=1):
         """A carrier-grade NAT; its .site() makes homes behind it, which are then behind two NATs."""
@@ -92,18 +95,18 @@ class Site:
         lab.sites.append(self)
 
     @classmethod
-    def at_core(cls, lab, recipe, hops, ipv6, lan):
+    def at_core(cls, lab, recipe, hops, ipv6, lan, block):
         number = len([site for site in lab.sites if site.link]) + 1
         if number > 99:
             raise LabError("one lab has at most 99 sites of its own")
         ipv6 = ipv6 or recipe.has_ipv6
-        access = f"198.18.{number}.0/24" if recipe.has_ipv4 else None
+        access = f"{block}.{number}.0/24" if recipe.has_ipv4 else None
         prefix6 = f"2001:db8:{0x1000 + number:x}"
         access6, lan6 = (f"{prefix6}::/64", f"{prefix6}:1::/64") if ipv6 else (None, None)
         if not recipe.has_ipv4:
             lan = None
         elif not recipe.translates:
-            lan = f"198.18.{100 + number}.0/24"
+            lan = f"{block}.{100 + number}.0/24"
         public = [access, None if not recipe.has_router or recipe.translates else lan]
         public = [network for network in public if network]
         public6 = [f"{prefix6}::/48"] if ipv6 else []
