@@ -48,6 +48,9 @@ public:
 
     [[nodiscard]] IpAddress host() const { return host_; }
 
+    /// Of the NAT, or of its first address.
+    [[nodiscard]] static IpAddress external() { return address("198.18.1.2").ip; }
+
     /// The mapped address a datagram leaves with, or nothing.
     std::optional<SocketAddress> send(std::uint16_t local_port, SocketAddress to)
     {
