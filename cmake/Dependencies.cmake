@@ -7,7 +7,16 @@ find_package(yaml-cpp REQUIRED)
 find_package(fmt REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(CLI11 REQUIRED)
+pkg_check_modules(MINIUPNPC REQUIRED IMPORTED_TARGET miniupnpc>=2.2)
 pkg_check_modules(NGHTTP3 REQUIRED IMPORTED_TARGET libnghttp3>=1.8)
+
+# libnatpmp comes without a pkg-config file.
+find_path(NATPMP_INCLUDE natpmp.h REQUIRED)
+find_library(NATPMP_LIBRARY natpmp REQUIRED)
+mark_as_advanced(NATPMP_INCLUDE NATPMP_LIBRARY)
+add_library(natpmp INTERFACE IMPORTED)
+target_include_directories(natpmp INTERFACE ${NATPMP_INCLUDE})
+target_link_libraries(natpmp INTERFACE ${NATPMP_LIBRARY})
 
 # QUIC's TLS: which library, and thereby which source file of src/quic.
 set(NARROWLINK_QUIC_TLS auto CACHE STRING "TLS library of QUIC: openssl, gnutls, or auto for the first there is")

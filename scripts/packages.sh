@@ -10,10 +10,10 @@
 # is the one this machine uses already.
 
 build_packages=(g++ cmake ninja-build pkg-config libssl-dev libyaml-cpp-dev libspdlog-dev libcli11-dev
-                libgtest-dev libgmock-dev libngtcp2-dev libnghttp3-dev) # and those of the release, below
+                libgtest-dev libgmock-dev libngtcp2-dev libnghttp3-dev libminiupnpc-dev libnatpmp-dev) # and those of the release, below
 demo_packages=(curl iproute2 openssl procps python3)
 test_packages=("${demo_packages[@]}" openssh-server openssh-client nginx-light dnsmasq-base bind9-dnsutils
-               iperf3 rsync nftables conntrack tcpdump socat)
+               iperf3 rsync nftables conntrack tcpdump socat miniupnpd-nftables)
 services=(nginx ssh) # what the test packages would start; the tests run servers of their own
 
 say() { printf '==> %s\n' "$*" >&2; }

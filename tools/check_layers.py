@@ -44,6 +44,8 @@ LIBRARIES = {
     "ngtcp2/": {"quic"},
     "nghttp3/": {"quic"},
     "gnutls/": {"quic"},
+    "miniupnpc/": {"io"},
+    "natpmp.h": {"io"},
 }
 
 LONGEST_FILE = 800
