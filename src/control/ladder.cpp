@@ -11,6 +11,9 @@
 // Those that need a sample make the other end wait for it (Aim); the end itself does not wait
 // unless it needs one, too.
 //
+// A port that the router before an end forwards to its main socket is as good as an address without
+// NAT: it is a candidate of every step with main sockets, and makes one where there is none.
+//
 // The only addresses that come up here are those of authentic probes and, behind one external
 // address, what the other end says of itself.
 
@@ -106,6 +109,8 @@ std::vector<nat::Candidate> known_candidates(const Rung& rung, const PairEnds& e
         if (!view.observed())
             continue;
         add(*view.observed(), kind_of(family));
+        if (const auto mapped = family == Family::v4 ? port_mapping_of(peer) : std::nullopt)
+            add(*mapped, nat::CandidateKind::mapped);
         if (rung.step.every_address && rung.family == family)
             for (const IpAddress& ip : view.external_addresses())
                 add({ip, view.observed()->port}, kind_of(family));
@@ -172,6 +177,17 @@ void set_retry(Orders& orders, const Orders& peer, const nat::Part& spray)
         std::chrono::duration_cast<std::chrono::milliseconds>(after).count());
 }
 
+/// Whatever the NATs do, a packet to a mapped port gets in, and what answers it gets back.
+bool has_usable_mapping(const PairEnds& ends)
+{
+    const auto is_open = [](const PairEnd& end) {
+        return end.v4->observed() && end.v4->behaviour() &&
+               end.v4->behaviour()->reach == nat::Reach::open;
+    };
+    return is_open(ends.client) && is_open(ends.agent) &&
+           (port_mapping_of(ends.client) || port_mapping_of(ends.agent));
+}
+
 bool opens_first(const Rung& rung, nat::First first, const Side& side)
 {
     return rung.step.first == first && side.part->sockets > 0;
@@ -222,9 +238,22 @@ std::vector<Rung> ladder_for(const PairEnds& ends)
             ladder.push_back({family, step});
         }
     }
+    if (!observes && has_usable_mapping(ends))
+        ladder.push_back({Family::v4, {.technique = nat::Technique::observed}});
     std::ranges::stable_partition(
         ladder, [](const Rung& rung) { return rung.step.technique == nat::Technique::observed; });
     return ladder;
+}
+
+std::optional<SocketAddress> port_mapping_of(const PairEnd& end)
+{
+    if (end.mapped == nullptr || !*end.mapped)
+        return std::nullopt;
+    const SocketAddress& external = (*end.mapped)->external;
+    const std::vector<IpAddress> seen = end.v4->external_addresses();
+    if (std::ranges::find(seen, external.ip) == seen.end())
+        return std::nullopt;
+    return external;
 }
 
 bool shares_address(const PairEnds& ends)

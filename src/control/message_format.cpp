@@ -88,6 +88,8 @@ json::object to_object(const Agent& m)
         object["address"] = text(*m.address);
     if (m.nat)
         object["nat"] = text(readable_sentence(*m.nat));
+    if (m.port_mapping)
+        object["port_mapping"] = text(readable_sentence(*m.port_mapping));
     return object;
 }
 
@@ -182,6 +184,12 @@ json::object to_object(const Candidates& m)
 {
     json::object object = typed("candidates");
     object["addresses"] = addresses(m.addresses);
+    if (m.mapped) {
+        json::object mapped;
+        mapped["address"] = text(to_string(m.mapped->external));
+        mapped["protocol"] = text(m.mapped->protocol);
+        object["mapped"] = std::move(mapped);
+    }
     return object;
 }
 

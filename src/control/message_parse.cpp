@@ -301,6 +301,8 @@ Agents parse_agents(Members& in)
         agent.address = members.optional_name("address");
         if (members.has("nat"))
             agent.nat = members.sentence("nat");
+        if (members.has("port_mapping"))
+            agent.port_mapping = members.sentence("port_mapping");
         if (!members.ok())
             in.fail();
         m.agents.push_back(std::move(agent));
@@ -367,6 +369,20 @@ Observe parse_observe(Members& in)
     m.channel = in.channel();
     m.ports = in.ports("ports", max_probe_ports);
     m.addresses = in.optional_addresses<IpAddress>("addresses", max_candidates);
+    return m;
+}
+
+Candidates parse_candidates(Members& in)
+{
+    Candidates m;
+    m.addresses = in.addresses<SocketAddress>("addresses", max_candidates);
+    if (const json::object* mapped = in.optional_object("mapped")) {
+        Members members{*mapped};
+        const auto external = SocketAddress::parse(members.text("address", max_name_size));
+        m.mapped = {external.value_or(SocketAddress{}), members.name("protocol")};
+        if (!members.ok() || !external)
+            in.fail();
+    }
     return m;
 }
 
@@ -552,7 +568,7 @@ Message parse_members(const std::string& type, Members& in)
     if (type == "observe")
         return parse_observe(in);
     if (type == "candidates")
-        return Candidates{in.addresses<SocketAddress>("addresses", max_candidates)};
+        return parse_candidates(in);
     if (type == "survey")
         return parse_survey(in);
     if (type == "filtered")

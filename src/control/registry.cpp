@@ -111,6 +111,8 @@ void Registry::handle(Instant now, SessionId id, const Message& message)
         return;
     if (const auto* release = std::get_if<Release>(&message))
         handle_release(id, *session, *release);
+    else if (const auto* candidates = std::get_if<Candidates>(&message))
+        describe_port_mapping(session->node, candidates->mapped);
     else if (session->role != Role::client)
         return;
     else if (const auto* list = std::get_if<List>(&message))
@@ -285,6 +287,15 @@ void Registry::forget_if_empty(const std::string& user, const std::string& agent
         users_.erase(owner);
 }
 
+void Registry::describe_port_mapping(Node& node, const std::optional<MappedPort>& mapped)
+{
+    node.port_mapping.reset();
+    if (mapped)
+        node.port_mapping =
+            node.address ? fmt::format("{} {}", mapped->protocol, to_string(mapped->external))
+                         : mapped->protocol;
+}
+
 void Registry::describe_nat(SessionId id, std::string text)
 {
     if (Session* session = find_session(id))
@@ -313,7 +324,8 @@ void Registry::handle_list(Instant now, SessionId id, const Session& client, con
                                .software = session.node.software,
                                .connected_seconds = static_cast<std::uint64_t>(connected.count()),
                                .address = session.node.address,
-                               .nat = session.node.nat});
+                               .nat = session.node.nat,
+                               .port_mapping = session.node.port_mapping});
     }
     send(id, std::move(part));
 }

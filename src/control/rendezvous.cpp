@@ -88,7 +88,8 @@ void Rendezvous::add_session(Instant, SessionId id, Role role, const std::string
                             .channel = {credentials, wire::ProbeSender::gateway},
                             .v4 = view_of(true),
                             .v6 = view_of(false),
-                            .own = {}});
+                            .own = {},
+                            .mapped = {}});
     messages_.push_back(
         {id,
          Observe{.channel = credentials, .ports = config_.ports, .addresses = config_.addresses}});
@@ -145,6 +146,7 @@ void Rendezvous::handle(Instant now, SessionId id, const Message& message)
         return;
     if (const auto* candidates = std::get_if<Candidates>(&message)) {
         handle_candidates(now, id, *node, *candidates);
+        handle_mapped_port(now, id, *node, candidates->mapped);
         drain_views(id, *node);
     } else if (const auto* filtered = std::get_if<Filtered>(&message)) {
         node->view(filtered->family).handle_filter_report(now, filtered->report);
@@ -180,6 +182,18 @@ void Rendezvous::handle_candidates(Instant now, SessionId id, Node& node,
         return;
     for (auto& [name, pair] : pairs_)
         if ((pair.client == id || pair.agent == id) && shares_address(ends_of(pair)))
+            pair.due = std::min(pair.due, now);
+}
+
+/// A router that has just agreed to forward a port may make a way where there was none.
+void Rendezvous::handle_mapped_port(Instant now, SessionId id, Node& node,
+                                    const std::optional<MappedPort>& mapped)
+{
+    if (node.mapped == mapped)
+        return;
+    node.mapped = mapped;
+    for (auto& [name, pair] : pairs_)
+        if (mapped && !pair.has_opened && (pair.client == id || pair.agent == id))
             pair.due = std::min(pair.due, now);
 }
 
@@ -353,8 +367,12 @@ PairEnds Rendezvous::ends_of(const Pair& pair) const
 {
     const Node& client = nodes_.at(pair.client);
     const Node& agent = nodes_.at(pair.agent);
-    return {.client = {.v4 = &client.v4, .v6 = &client.v6, .own = &client.own},
-            .agent = {.v4 = &agent.v4, .v6 = &agent.v6, .own = &agent.own}};
+    return {
+        .client = {.v4 = &client.v4,
+                   .v6 = &client.v6,
+                   .own = &client.own,
+                   .mapped = &client.mapped},
+        .agent = {.v4 = &agent.v4, .v6 = &agent.v6, .own = &agent.own, .mapped = &agent.mapped}};
 }
 
 void Rendezvous::begin_round(Instant now, const PairName& name, Pair& pair)
@@ -364,6 +382,7 @@ void Rendezvous::begin_round(Instant now, const PairName& name, Pair& pair)
     pair.last = now;
     pair.has_tried_first = false;
     pair.is_unreachable = false;
+    pair.has_opened = false;
     pair.ladder.reset();
     pair.next = 0;
     continue_round(now, name, pair);
@@ -431,6 +450,7 @@ void Rendezvous::handle_punched(Instant now, SessionId client, const Punched& pu
         if (pair.client != client || name.id != punched.pair || !pair.running ||
             pair.attempts != punched.attempt)
             continue;
+        pair.has_opened = punched.opened;
         if (punched.opened)
             remember(pair);
         end_attempt(pair);

@@ -15,6 +15,7 @@ struct PairEnd {
     const NodeView* v4;
     const NodeView* v6;
     const std::vector<SocketAddress>* own; ///< addresses that it says it has
+    const std::optional<MappedPort>* mapped = nullptr; ///< that it says its router forwards
 
     [[nodiscard]] const NodeView& view(Family family) const
     {
@@ -43,6 +44,10 @@ bool is_surveyed(const PairEnds&);
 /// What to try for this pair, in order: addresses as they are before anything that guesses, IPv6
 /// before IPv4.
 std::vector<Rung> ladder_for(const PairEnds&);
+
+/// The port that a router forwards to this end; only at an address where the gateway sees the end,
+/// so that nobody can turn others against a third.
+std::optional<SocketAddress> port_mapping_of(const PairEnd&);
 
 /// Are both ends seen at one IPv4 address? Then they may reach each other behind it.
 bool shares_address(const PairEnds&);

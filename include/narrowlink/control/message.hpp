@@ -105,6 +105,7 @@ struct Agent {
     std::uint64_t connected_seconds = 0;
     std::optional<std::string> address; ///< where the gateway sees it
     std::optional<std::string> nat = {}; ///< what stands before it, for people
+    std::optional<std::string> port_mapping = {}; ///< likewise
 
     bool operator==(const Agent&) const = default;
 };
@@ -207,9 +208,18 @@ struct Observe {
     bool operator==(const Observe&) const = default;
 };
 
+/// A port that a node's router forwards to it, as the node says.
+struct MappedPort {
+    SocketAddress external;
+    std::string protocol; ///< for people, like `nat-pmp`
+
+    bool operator==(const MappedPort&) const = default;
+};
+
 /// node → gateway: its own addresses, with the port of its socket.
 struct Candidates {
     std::vector<SocketAddress> addresses;
+    std::optional<MappedPort> mapped = {};
 
     bool operator==(const Candidates&) const = default;
 };

@@ -55,6 +55,7 @@ public:
         std::string software;
         std::optional<std::string> address; ///< shown in lists; empty when it is to be hidden
         std::optional<std::string> nat = {}; ///< likewise
+        std::optional<std::string> port_mapping = {}; ///< likewise, as the node says
     };
 
     struct Send {
@@ -201,6 +202,7 @@ private:
     void drop_pairs_of_client(Instant now, SessionId id, const Session& session, PairEnd end);
     void forget_if_empty(const std::string& user, const std::string& agent);
 
+    static void describe_port_mapping(Node&, const std::optional<MappedPort>&);
     void handle_list(Instant now, SessionId id, const Session& client, const List& message);
     void handle_introduce(Instant now, SessionId id, Session& client, const Introduce& message);
     void handle_release(SessionId id, const Session& session, const Release& message);

@@ -123,6 +123,7 @@ private:
         std::vector<SocketAddress> own; ///< what it says of itself
         bool has_told = false;          ///< own addresses
         Instant observed_at = never;    ///< first, in any family
+        std::optional<MappedPort> mapped;
 
         Claim claim_v4{}, claim_v6{};
 
@@ -159,6 +160,7 @@ private:
         bool waits_for_survey = false;
         bool has_tried_first = false;
         bool is_unreachable = false;             ///< the client was told
+        bool has_opened = false;                 ///< a path
         std::optional<std::vector<Rung>> ladder; ///< once it is known
         std::size_t next = 0;
 
@@ -169,6 +171,7 @@ private:
     std::uint64_t check_claim(SessionId, Node&, const Arrival&, std::uint64_t cookie);
     [[nodiscard]] nat::GatewaySocket place_of(const Arrival&) const;
     void handle_candidates(Instant now, SessionId, Node&, const Candidates&);
+    void handle_mapped_port(Instant now, SessionId, Node&, const std::optional<MappedPort>&);
     void drain_views(SessionId, Node&);
     static bool is_observed(const Node&);
     [[nodiscard]] Instant ready_at(const Node&) const;

@@ -9,11 +9,11 @@ namespace narrowlink::nat {
 
 /// Where a peer may be reached, and how that is known (as RFC 8445 §5.1.1). The best first.
 enum class CandidateKind {
-    host_v6,  ///< an IPv6 address of its own
-    host,     ///< an address in its own network, for peers in the same
-    mapped,   ///< a port that its router forwards (PCP, NAT-PMP, UPnP-IGD)
-    observed, ///< where the gateway has seen it
-    inside,   ///< between its own NAT and its provider's, for peers behind the same provider's
+    host_v6,   ///< an IPv6 address of its own
+    host,      ///< an address in its own network, for peers in the same
+    mapped,    ///< a port that its router forwards (NAT-PMP, UPnP-IGD)
+    observed,  ///< where the gateway has seen it
+    inside,    ///< between its own NAT and its provider's, for peers behind the same provider's
     reflexive, ///< where a probe of it came from
 };
 

@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -44,6 +45,25 @@ public:
         pass(time);
     }
 
+    /// The router of this node forwards a port to its main socket, and `external` is what it says
+    /// of itself: by default the address that it has.
+    void map_port(SessionId id, std::uint16_t port, std::optional<IpAddress> external = {})
+    {
+        Node& n = node(id);
+        const SocketAddress own = moved({n.nat.host(), 50'000}, n.site);
+        const IpAddress outside = moved({n.nat.external(), port}, n.site).ip;
+        n.mapped = port;
+        n.candidates = {{own}, MappedPort{{external.value_or(outside), port}, "nat-pmp"}};
+        rendezvous_.handle(now, id, n.candidates);
+        settle();
+    }
+
+    /// It does not, but says so.
+    void forget_port(SessionId id) { node(id).mapped.reset(); }
+
+    /// Time passes.
+    void wait(Duration time) { pass(time); }
+
     void meet(Duration time)
     {
         opened.reset();
@@ -75,6 +95,9 @@ private:
         nat::FilterReport report = {};
         std::uint16_t last_port = 50'000;
         std::size_t sent = 0;
+        Candidates candidates = {};
+        std::optional<std::uint16_t> mapped = {};
+        std::set<SocketAddress> redirected = {}; ///< have sent to the mapped port: a flow each
     };
 
     struct Packet {
@@ -174,7 +197,9 @@ private:
     {
         probe.local_port = port;
         const nat::ProbePacket bytes = channel.seal(probe, random_);
-        const auto mapped = n.nat.send(port, to);
+        auto mapped = n.nat.send(port, to);
+        if (mapped && port == 50'000 && n.redirected.contains(to))
+            mapped->port = *n.mapped;
         if (!mapped || (ttl != 0 && ttl < 10))
             return;
         const SocketAddress from = moved(*mapped, n.site);
@@ -200,25 +225,35 @@ private:
 
     void arrive(Node& n, const Packet& packet)
     {
+        if (n.mapped && packet.to.port == *n.mapped) {
+            n.redirected.insert(packet.from);
+            deliver(n, packet, 50'000);
+            return;
+        }
         const SocketAddress to = moved(packet.to, 1);
         for (std::uint16_t port = 50'000; port <= n.last_port; ++port) {
             if (!n.nat.receive(packet.from, to, port))
                 continue;
-            if (n.gateway && wire::probe_id(packet.bytes) == n.gateway->id()) {
-                const auto probe = n.gateway->open(packet.bytes);
-                if (probe && n.survey_ports.contains(1) && n.survey_ports.at(1) == port)
-                    (probe->kind == wire::ProbeKind::filter ? n.report.from_port
-                                                            : n.report.answered) = true;
-            } else if (n.peer && wire::probe_id(packet.bytes) == n.peer->id()) {
-                const auto probe = n.peer->open(packet.bytes);
-                const auto socket = std::ranges::find(n.ports, port);
-                if (probe && n.fresh && socket != n.ports.end())
-                    n.puncher->handle_probe(now, *probe, packet.from,
-                                            static_cast<unsigned>(socket - n.ports.begin()));
-                else if (probe && !n.fresh && port == 50'000)
-                    n.puncher->handle_probe(now, *probe, packet.from);
-            }
+            deliver(n, packet, port);
             return;
+        }
+    }
+
+    void deliver(Node& n, const Packet& packet, std::uint16_t port)
+    {
+        if (n.gateway && wire::probe_id(packet.bytes) == n.gateway->id()) {
+            const auto probe = n.gateway->open(packet.bytes);
+            if (probe && n.survey_ports.contains(1) && n.survey_ports.at(1) == port)
+                (probe->kind == wire::ProbeKind::filter ? n.report.from_port : n.report.answered) =
+                    true;
+        } else if (n.peer && wire::probe_id(packet.bytes) == n.peer->id()) {
+            const auto probe = n.peer->open(packet.bytes);
+            const auto socket = std::ranges::find(n.ports, port);
+            if (probe && n.fresh && socket != n.ports.end())
+                n.puncher->handle_probe(now, *probe, packet.from,
+                                        static_cast<unsigned>(socket - n.ports.begin()));
+            else if (probe && !n.fresh && port == 50'000)
+                n.puncher->handle_probe(now, *probe, packet.from);
         }
     }
 
@@ -227,7 +262,9 @@ private:
         const auto sender = n.id == client ? wire::ProbeSender::client : wire::ProbeSender::agent;
         if (const auto* observe = std::get_if<Observe>(&message)) {
             n.gateway.emplace(observe->channel, sender);
-            rendezvous_.handle(now, n.id, Candidates{{moved({n.nat.host(), 50'000}, n.site)}});
+            if (n.candidates.addresses.empty())
+                n.candidates.addresses = {moved({n.nat.host(), 50'000}, n.site)};
+            rendezvous_.handle(now, n.id, n.candidates);
             send(n, *n.gateway, {.seen = {}}, 50'000, gateway_socket(0));
         } else if (const auto* request = std::get_if<SurveyRequest>(&message)) {
             follow(n, request->step);

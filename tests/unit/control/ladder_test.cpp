@@ -84,6 +84,59 @@ TEST(Ladder, TriesWhatHasWorkedFirst)
     EXPECT_EQ(run.punches.size(), 1U);
 }
 
+TEST(Ladder, ReachesAMappedPortThroughNatsThatLetNothingElseBe)
+{
+    for (const SessionId mapped : {LadderRun::client, LadderRun::agent})
+        for (const bool together : {true, false}) {
+            LadderRun run{"symmetric_random", "symmetric_random", 1};
+            run.map_port(mapped, 40'000);
+            run.run(together, 3s);
+            EXPECT_TRUE(run.opened) << "together: " << together;
+            EXPECT_LT(run.packets, 60U);
+            EXPECT_TRUE(run.unreachable.empty());
+        }
+}
+
+TEST(Ladder, BeginsAgainWhenARouterHasMappedAPort)
+{
+    LadderRun run{"symmetric_random", "symmetric_random", 1};
+    run.run(false, 10s);
+    EXPECT_FALSE(run.opened);
+    run.map_port(LadderRun::agent, 40'000);
+    run.wait(3s);
+    EXPECT_TRUE(run.opened);
+    const std::size_t attempts = run.punches.size();
+    run.map_port(LadderRun::agent, 40'001);
+    run.wait(10s);
+    EXPECT_EQ(run.punches.size(), attempts) << "there is a path already";
+}
+
+TEST(Ladder, TakesNoMappedPortOfAnotherAddress)
+{
+    const IpAddress stranger = *IpAddress::parse("192.0.2.66");
+    LadderRun run{"symmetric_random", "port_restricted", 1};
+    run.map_port(LadderRun::client, 40'000, stranger);
+    run.map_port(LadderRun::agent, 40'000, stranger);
+    run.run(false, 10s);
+    for (const Punch& punch : run.punches)
+        for (const nat::Candidate& candidate : punch.candidates)
+            EXPECT_NE(candidate.address.ip, stranger)
+                << "a node could have others send to whom it likes";
+}
+
+TEST(Ladder, TriesEverythingElseAfterAMappedPortThatLeadsNowhere)
+{
+    LadderRun run{"port_restricted", "symmetric_sequential", 1};
+    run.map_port(LadderRun::agent, 40'000);
+    run.forget_port(LadderRun::agent);
+    run.run(false, 10s);
+    EXPECT_TRUE(run.opened);
+    ASSERT_EQ(run.punches.size(), 2U);
+    EXPECT_EQ(std::ranges::count(run.punches[0].candidates, nat::CandidateKind::mapped,
+                                 &nat::Candidate::kind),
+              1);
+}
+
 TEST(Ladder, GivesAFirstAttemptUpThatIsInVain)
 {
     LadderRun run{"port_restricted", "symmetric_sequential", 1};
