@@ -33,7 +33,7 @@ public:
         , random_{&random}
         , on_session_{std::move(on_session)}
         , node_{executor, settings_.node, *this, random}
-        , direct_{executor, control::Role::agent, *this, random}
+        , direct_{executor, control::Role::agent, *this, random, settings_.port_mapping}
         , closed_pairs_{executor}
         , scope_{executor, [](const std::exception_ptr&) {}}
     {
@@ -149,7 +149,7 @@ void Agent::Impl::handle_session_event(const control::NodeSession::Event& event)
     } else if (const auto* observe = std::get_if<control::Observe>(&event)) {
         if (const auto gateway = node_.gateway_address()) {
             direct_.observe(*observe, *gateway);
-            node_.session()->tell_candidates(io::now(), direct_.own_addresses());
+            node_.session()->tell_candidates(io::now(), direct_.candidates());
             node_.wake();
         }
     } else if (const auto* survey = std::get_if<control::SurveyRequest>(&event)) {
@@ -172,7 +172,7 @@ void Agent::Impl::handle_session_event(const control::NodeSession::Event& event)
 void Agent::Impl::handle_addresses_changed()
 {
     if (auto* session = node_.session()) {
-        session->tell_candidates(io::now(), direct_.own_addresses());
+        session->tell_candidates(io::now(), direct_.candidates());
         node_.wake();
     }
 }

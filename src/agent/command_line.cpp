@@ -49,6 +49,7 @@ Settings make_settings(const CommandLine& line, const config::AgentConfig& confi
     settings.pair.quic.receive_buffer = config.limits.receive_buffer;
     settings.pair.resume_window = config.resume_window;
     settings.connect_timeout = config.connect_timeout;
+    settings.port_mapping = config.port_mapping;
     return settings;
 }
 

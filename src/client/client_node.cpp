@@ -31,7 +31,7 @@ ClientNode::ClientNode(net::any_io_executor executor, Settings settings, Random&
     , settings_{std::move(settings)}
     , random_{&random}
     , node_{executor, settings_.node, *this, random}
-    , direct_{executor, control::Role::client, *this, random}
+    , direct_{executor, control::Role::client, *this, random, settings_.port_mapping}
     , changed_{executor}
     , session_ended_{executor}
 {
@@ -175,7 +175,7 @@ void ClientNode::handle_session_event(const control::NodeSession::Event& event)
     if (const auto* observe = std::get_if<control::Observe>(&event)) {
         if (const auto gateway = node_.gateway_address()) {
             direct_.observe(*observe, *gateway);
-            node_.session()->tell_candidates(io::now(), direct_.own_addresses());
+            node_.session()->tell_candidates(io::now(), direct_.candidates());
             node_.wake();
         }
     } else if (const auto* survey = std::get_if<control::SurveyRequest>(&event))
@@ -215,7 +215,7 @@ void ClientNode::handle_punched(drive::PairDriver& driver, std::uint32_t attempt
 void ClientNode::handle_addresses_changed()
 {
     if (control::NodeSession* session = node_.session()) {
-        session->tell_candidates(io::now(), direct_.own_addresses());
+        session->tell_candidates(io::now(), direct_.candidates());
         node_.wake();
     }
 }

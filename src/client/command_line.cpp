@@ -221,6 +221,7 @@ Settings make_settings(const CommandLine& line, const config::ClientConfig& conf
                            .policies = std::move(membership.policies)};
     settings.credentials = std::move(*credentials);
     settings.connect_timeout = config.connect_timeout;
+    settings.port_mapping = config.port_mapping;
     return settings;
 }
 

@@ -13,6 +13,11 @@ double seconds_since(Instant then)
     return std::chrono::duration<double>(io::now() - then).count();
 }
 
+double seconds_of(Duration time)
+{
+    return std::chrono::duration<double>(time).count();
+}
+
 double milliseconds_of(Duration time)
 {
     return std::chrono::duration<double, std::milli>(time).count();
@@ -38,6 +43,10 @@ std::string AgentLink::report()
                                {"seconds", seconds_since(started_)}};
     const auto rtt = node_->gateway_rtt();
     report["gateway_rtt_ms"] = rtt ? boost::json::value(milliseconds_of(*rtt)) : nullptr;
+    if (const auto& mapping = direct_->port_mapping())
+        report["port_mapping"] = {{"protocol", narrowlink::to_string(mapping->protocol)},
+                                  {"external", narrowlink::to_string(mapping->external)},
+                                  {"lifetime_seconds", seconds_of(mapping->lifetime)}};
     if (!connection_ || connection_->is_over()) {
         report["path"] = "none";
         report["trouble"] = last_trouble_.empty() ? "the agent is not connected" : last_trouble_;

@@ -46,9 +46,18 @@ void print_json(const std::vector<control::Agent>& agents)
             object.emplace("address", *agent.address);
         if (agent.nat)
             object.emplace("nat", *agent.nat);
+        if (agent.port_mapping)
+            object.emplace("port_mapping", *agent.port_mapping);
         array.push_back(std::move(object));
     }
     fmt::print("{}\n", boost::json::serialize(array));
+}
+
+/// What stands before the agent, and what its router does for it.
+std::string nat_of(const control::Agent& agent)
+{
+    const std::string nat = agent.nat.value_or("-");
+    return agent.port_mapping ? fmt::format("{}; port mapping: {}", nat, *agent.port_mapping) : nat;
 }
 
 void print(const std::vector<control::Agent>& agents, const ListCommand& command)
@@ -71,7 +80,7 @@ void print(const std::vector<control::Agent>& agents, const ListCommand& command
         if (command.verbose)
             fmt::print("{:{}}  {:<39}  {:>9}  {:<18}  {}  {}\n", agent.name, width,
                        agent.address.value_or("-"), age(agent.connected_seconds), agent.software,
-                       to_string(agent.key), agent.nat.value_or("-"));
+                       to_string(agent.key), nat_of(agent));
         else
             fmt::print("{}\n", agent.name);
     }

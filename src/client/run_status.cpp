@@ -105,6 +105,12 @@ void print(const std::vector<std::pair<int, json::object>>& reports, Counters* b
                    text(report, "command"), text(report, "agent"), text(report, "path"),
                    duration(number(report, "path_seconds")), milliseconds(report, "rtt_ms"),
                    number(report, "mtu"), amount(sent), amount(received));
+        if (const json::value* mapping = report.if_contains("port_mapping");
+            mapping != nullptr && mapping->is_object())
+            fmt::print("{:>8}  port mapping: {} {}, {}\n", "",
+                       text(mapping->get_object(), "protocol"),
+                       text(mapping->get_object(), "external"),
+                       duration(number(mapping->get_object(), "lifetime_seconds")));
         for (const std::string_view why : {"not_direct", "trouble"})
             if (const std::string sentence = text(report, why); !sentence.empty())
                 fmt::print("{:>8}  {}{}\n", "", why == "not_direct" ? "not direct: " : "", sentence);

@@ -1,5 +1,6 @@
 #include "narrowlink/config/agent_config.hpp"
 
+#include "narrowlink/config/port_mapping.hpp"
 #include "narrowlink/config/section.hpp"
 
 #include <utility>
@@ -29,6 +30,7 @@ AgentConfig read(Section& root)
     config.connect_timeout = root.duration("connect_timeout", config.connect_timeout, 1s, 5min);
     config.limits = read_limits(root);
     config.resume_window = root.duration("resume_window", config.resume_window, 10s, 24h);
+    config.port_mapping = read_port_mapping(root);
     config.log = read_log(root);
     root.finish();
     return config;

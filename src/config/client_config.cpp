@@ -1,5 +1,6 @@
 #include "narrowlink/config/client_config.hpp"
 
+#include "narrowlink/config/port_mapping.hpp"
 #include "narrowlink/config/section.hpp"
 
 #include <utility>
@@ -18,6 +19,7 @@ ClientConfig read(Section& root)
     config.connect_timeout = root.duration("connect_timeout", config.connect_timeout, 1s, 5min);
     config.relay = root.choice("relay", config.relay,
                                {{"websocket", RelayCarrier::websocket}, {"udp", RelayCarrier::udp}});
+    config.port_mapping = read_port_mapping(root);
     config.log = read_log(root);
     root.finish();
     return config;

@@ -205,10 +205,10 @@ void NodeSession::release(Instant, wire::PairId pair, std::optional<crypto::Pin>
         send(Release{.pair = pair, .client_key = client_key});
 }
 
-void NodeSession::tell_candidates(Instant, std::vector<SocketAddress> addresses)
+void NodeSession::tell_candidates(Instant, Candidates candidates)
 {
     if (is_established())
-        send(Candidates{std::move(addresses)});
+        send(std::move(candidates));
 }
 
 void NodeSession::tell_filtered(Instant, const Filtered& filtered)

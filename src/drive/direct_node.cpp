@@ -28,6 +28,7 @@
 #include "narrowlink/io/clock.hpp"
 #include "narrowlink/io/interfaces.hpp"
 #include "narrowlink/io/log.hpp"
+#include "narrowlink/io/together.hpp"
 
 #include <boost/asio/post.hpp>
 #include <boost/system/system_error.hpp>
@@ -59,7 +60,7 @@ constexpr std::size_t most_ways_of_agent = 4;
 } // namespace
 
 DirectNode::DirectNode(net::any_io_executor executor, control::Role role, Owner& owner,
-                       Random& random)
+                       Random& random, PortMappingMode port_mapping)
     : role_{role}
     , owner_{&owner}
     , random_{&random}
@@ -70,30 +71,38 @@ DirectNode::DirectNode(net::any_io_executor executor, control::Role role, Owner&
                    egress_.set();
                }}
     , survey_{sockets_, *this}
-    , router_{sockets_}
+    , mapper_{executor, port_mapping, [this] { owner_->handle_addresses_changed(); }}
     , block_(train_size)
 {
 }
 
 net::awaitable<void> DirectNode::run()
 {
-    auto body = egress_loop();
+    auto egress = egress_loop();
+    auto mapping = mapper_.run();
+    auto body = io::together(std::move(egress), std::move(mapping));
     auto running = sockets_.run(std::move(body));
     co_await std::move(running);
 }
 
-std::vector<SocketAddress> DirectNode::own_addresses() const
+control::Candidates DirectNode::candidates() const
 {
-    std::vector<SocketAddress> own;
+    control::Candidates candidates;
+    std::vector<SocketAddress>& own = candidates.addresses;
     for (const IpAddress& ip : io::interface_addresses())
         if (const auto socket = sockets_.main(ip.is_v4());
             socket != nullptr && own.size() < control::max_candidates)
             own.push_back({ip, socket->local.port});
-    // Most routers keep the port, and nothing else is known of it.
-    if (const auto socket = sockets_.main(true);
-        socket && router_.external() && own.size() < control::max_candidates)
-        own.push_back({*router_.external(), socket->local.port});
-    return own;
+    const auto socket = sockets_.main(true);
+    const auto& external = mapper_.external_ip();
+    if (const PortMapping* mapping = mapper_.public_mapping())
+        candidates.mapped = {mapping->external, std::string{to_string(mapping->protocol)}};
+    else if (mapper_.mapping() && own.size() < control::max_candidates)
+        own.push_back(mapper_.mapping()->external);
+    else if (socket && external && !nat::is_public(*external) &&
+             own.size() < control::max_candidates)
+        own.push_back({*external, socket->local.port}); // most routers keep the port
+    return candidates;
 }
 
 // ---- in
@@ -102,11 +111,6 @@ void DirectNode::handle_train(DirectSocket& socket, const io::UdpSocket::Arrival
 {
     const std::size_t segment = arrival.segment_size;
     Bytes train = arrival.train;
-    if (socket.use == DirectSocket::Use::router) {
-        if (router_.handle_datagram(arrival.from, train.first(std::min(segment, train.size()))))
-            owner_->handle_addresses_changed();
-        return;
-    }
     // Packets of one way between probes stay together.
     std::size_t begin = 0;
     std::optional<WayName> name;
@@ -485,7 +489,8 @@ void DirectNode::observe(const control::Observe& message, const IpAddress& gatew
                              .addresses = std::move(addresses)});
     for (const control::Family family : {control::Family::v4, control::Family::v6})
         survey_.end(family);
-    router_.ask(io::now());
+    if (const auto socket = sockets_.main(true))
+        mapper_.begin(socket->local.port);
     egress_.set();
 }
 
@@ -497,7 +502,8 @@ void DirectNode::handle_network_changed()
     }
     for (auto& [driver, peer] : peers_)
         peer.meetings = 0;
-    router_.ask(io::now());
+    if (const auto socket = sockets_.main(true))
+        mapper_.begin(socket->local.port);
     owner_->handle_addresses_changed();
     egress_.set();
 }
@@ -657,8 +663,7 @@ void DirectNode::arrange_meeting(Instant now, PairDriver& driver, Peer& peer)
 
 Instant DirectNode::deadline() const
 {
-    Instant next =
-        std::min({gateway_ ? gateway_->due : never, survey_.deadline(), router_.deadline()});
+    Instant next = std::min(gateway_ ? gateway_->due : never, survey_.deadline());
     for (const auto& [driver, peer] : peers_)
         next = std::min({next, peer.puncher.deadline(), peer.meet_at});
     for (const auto& [name, way] : ways_)
@@ -673,7 +678,6 @@ net::awaitable<void> DirectNode::egress_loop()
         const Instant now = io::now();
         probe_gateway(now);
         survey_.handle_timeout(now);
-        router_.handle_timeout(now);
         drive_peers(now);
         for (auto& [name, way] : ways_)
             search_mtu(now, name, way);

@@ -1,5 +1,6 @@
 """Direct paths where what the gateway sees of a node is not where its peer finds it: prediction, sprays, birthdays."""
 
+import socket
 import sys
 from pathlib import Path
 
@@ -116,6 +117,8 @@ class Ladder(Scenario):
                 home, away = carrier.site(home_kind), carrier.site(away_kind)
                 services = [self.lab.start([sys.executable, "-c", NAT_PMP, site.router.address], "nat-pmp",
                                            site.router) for site in (home, away) if has_nat_pmp]
+                for site in (home, away) if has_nat_pmp else ():
+                    until(lambda: site.router.listens(5_351, socket.SOCK_DGRAM), 10, "the router has NAT-PMP")
                 agent, client, _ = self.pair_at(home, away, f"neighbours-{carrier_kind}")
                 server = TcpServer(self.lab, agent.namespace, echo)
                 forward = client.forward(agent.name, server.target)

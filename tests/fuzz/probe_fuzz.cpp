@@ -1,6 +1,6 @@
-// Any bytes as a probe's body, as a sealed probe, and as a router's answer over NAT-PMP.
+// Any bytes as a probe's body, as a sealed probe, and as a router's answer to a search.
 #include "narrowlink/nat/probe_channel.hpp"
-#include "narrowlink/wire/nat_pmp.hpp"
+#include "narrowlink/wire/ssdp.hpp"
 
 #include <algorithm>
 #include <cstdlib>
@@ -22,7 +22,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (nat::ProbeChannel{credentials, wire::ProbeSender::agent}.open(input))
         std::abort(); // a key was guessed
 
-    if (const auto address = wire::decode_nat_pmp_answer(input); address && !address->is_v4())
+    const IpAddress router = *IpAddress::parse("192.168.1.1");
+    if (const auto url = wire::decode_ssdp_answer(as_text(input), router);
+        url && !wire::is_url_of(*url, router))
         std::abort();
     return 0;
 }

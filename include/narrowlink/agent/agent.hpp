@@ -1,5 +1,6 @@
 #pragma once
 
+#include "narrowlink/base/port_mapping.hpp"
 #include "narrowlink/drive/relay_node.hpp"
 
 #include <functional>
@@ -12,6 +13,7 @@ struct Settings {
     std::shared_ptr<const quic::Credentials> credentials;
     path::Pair::Config pair;
     Duration connect_timeout = std::chrono::seconds{10}; ///< of dialling a target
+    PortMappingMode port_mapping = PortMappingMode::automatic;
     Duration udp_idle_timeout = std::chrono::minutes{2}; ///< RFC 4787 §4.3 asks for no less
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "narrowlink/base/failure.hpp"
+#include "narrowlink/base/port_mapping.hpp"
 #include "narrowlink/drive/relay_node.hpp"
 
 #include <filesystem>
@@ -23,6 +24,7 @@ struct Settings {
     std::shared_ptr<const quic::Credentials> credentials;
     path::Pair::Config pair;
     Route route = Route::automatic;
+    PortMappingMode port_mapping = PortMappingMode::automatic;
     std::string command;                 ///< for `status`: what this process does
     std::filesystem::path status_socket; ///< where it answers `status`; empty: nowhere
     Duration connect_timeout = std::chrono::seconds{20}; ///< from a command to an open stream

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "narrowlink/base/port_mapping.hpp"
 #include "narrowlink/base/time.hpp"
 #include "narrowlink/config/endpoint.hpp"
 #include "narrowlink/config/log_config.hpp"
@@ -29,6 +30,7 @@ struct AgentConfig {
     AgentLimits limits;
     Duration resume_window =
         std::chrono::minutes{10}; ///< how long a silent client keeps its streams
+    PortMappingMode port_mapping = PortMappingMode::automatic; ///< what the router is asked for
     LogConfig log;
 
     bool operator==(const AgentConfig&) const = default;

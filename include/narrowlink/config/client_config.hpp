@@ -1,5 +1,6 @@
 #pragma once
 
+#include "narrowlink/base/port_mapping.hpp"
 #include "narrowlink/base/time.hpp"
 #include "narrowlink/config/endpoint.hpp"
 #include "narrowlink/config/log_config.hpp"
@@ -25,6 +26,7 @@ struct ClientConfig {
     std::optional<Located<std::filesystem::path>> state;
     Duration connect_timeout = std::chrono::seconds{20}; ///< for reaching the gateway and the agent
     RelayCarrier relay = RelayCarrier::websocket;
+    PortMappingMode port_mapping = PortMappingMode::automatic; ///< what the router is asked for
     LogConfig log;
 
     bool operator==(const ClientConfig&) const = default;

@@ -74,7 +74,7 @@ public:
                  std::optional<crypto::Pin> client_key = std::nullopt);
 
     /// With the feature `direct` only.
-    void tell_candidates(Instant now, std::vector<SocketAddress> addresses);
+    void tell_candidates(Instant now, Candidates candidates);
     void tell_filtered(Instant now, const Filtered& filtered);
     void meet(Instant now, wire::PairId pair);
     void tell_punched(Instant now, const Punched& punched);

@@ -1,8 +1,8 @@
 #pragma once
 
 #include "narrowlink/control/message.hpp"
-#include "narrowlink/drive/home_router.hpp"
 #include "narrowlink/drive/pair_driver.hpp"
+#include "narrowlink/drive/port_mapper.hpp"
 #include "narrowlink/drive/survey_runner.hpp"
 #include "narrowlink/drive/udp_sockets.hpp"
 #include "narrowlink/io/event.hpp"
@@ -36,14 +36,15 @@ public:
         virtual void handle_meeting_due(PairDriver&) = 0;
         /// For the gateway.
         virtual void handle_filtered(const control::Filtered&) = 0;
-        /// own_addresses() are others than before: tell the gateway.
+        /// candidates() are others than before: tell the gateway.
         virtual void handle_addresses_changed() = 0;
         /// An attempt of this client has ended.
         virtual void handle_punched(PairDriver&, std::uint32_t attempt, bool opened) = 0;
     };
 
     /// `random` must outlive it.
-    DirectNode(net::any_io_executor executor, control::Role role, Owner& owner, Random& random);
+    DirectNode(net::any_io_executor executor, control::Role role, Owner& owner, Random& random,
+               PortMappingMode port_mapping = PortMappingMode::automatic);
     DirectNode(const DirectNode&) = delete;
     DirectNode& operator=(const DirectNode&) = delete;
 
@@ -59,9 +60,15 @@ public:
     /// What stands before this node, as the gateway has found out.
     void handle_nat(const control::NatDescription&);
 
-    /// The addresses of this host and, behind a second NAT, of the router before it, with the ports of
-    /// our main sockets.
-    [[nodiscard]] std::vector<SocketAddress> own_addresses() const;
+    /// The addresses of this host with the ports of our main sockets; behind a second NAT also
+    /// where the router before this host is there; and the port that the router forwards.
+    [[nodiscard]] control::Candidates candidates() const;
+
+    /// The port that the router forwards to the main IPv4 socket.
+    [[nodiscard]] const std::optional<PortMapping>& port_mapping() const
+    {
+        return mapper_.mapping();
+    }
 
     /// Looks for a direct path for this pair; what it finds becomes a carrier.
     void punch(const control::Punch&, PairDriver&);
@@ -174,7 +181,7 @@ private:
     io::Event egress_;
     UdpSockets sockets_;
     SurveyRunner survey_;
-    HomeRouter router_;
+    PortMapper mapper_;
     std::optional<Gateway> gateway_;
     std::map<PairDriver*, Peer> peers_;
     std::map<wire::ProbeId, PairDriver*> channels_;

@@ -16,7 +16,6 @@ class PairDriver;
 struct DirectSocket {
     enum class Use : std::uint8_t {
         main,    ///< for everything that does not need one of its own
-        router,  ///< for questions to the router before this node
         survey,  ///< of a survey of what stands before this node
         attempt, ///< of an attempt to open a direct path, and of the path that it found
     };
