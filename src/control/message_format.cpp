@@ -227,6 +227,14 @@ json::object to_object(const NatDescription& m)
 {
     json::object object = with_family("nat", m.family);
     object["description"] = text(readable_sentence(m.text));
+    if (m.behaviour) {
+        json::object behaviour;
+        behaviour["reach"] = text(nat::to_string(m.behaviour->reach));
+        behaviour["mapping"] = text(nat::to_string(m.behaviour->mapping));
+        behaviour["filtering"] = text(nat::to_string(m.behaviour->filtering));
+        behaviour["allocation"] = text(nat::to_string(m.behaviour->allocation));
+        object["behaviour"] = std::move(behaviour);
+    }
     return object;
 }
 

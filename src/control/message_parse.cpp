@@ -419,11 +419,31 @@ Filtered parse_filtered(Members& in)
     return m;
 }
 
+/// Words that are not known mean that it is not known.
+nat::Behaviour parse_behaviour(Members& in)
+{
+    nat::Behaviour behaviour{
+        .reach = nat::parse_reach(in.name("reach")).value_or(nat::Reach::unknown),
+        .mapping = nat::parse_mapping(in.name("mapping")).value_or(nat::Mapping::unknown),
+        .filtering = nat::parse_filtering(in.name("filtering")).value_or(nat::Filtering::unknown),
+        .allocation =
+            nat::parse_allocation(in.name("allocation")).value_or(nat::Allocation::unknown)};
+    if (behaviour.allocation == nat::Allocation::sequential)
+        behaviour.delta = 1; // it has one, never 0
+    return behaviour;
+}
+
 NatDescription parse_nat(Members& in)
 {
     NatDescription m;
     m.family = in.family();
     m.text = in.sentence("description");
+    if (const json::object* behaviour = in.optional_object("behaviour")) {
+        Members members{*behaviour};
+        m.behaviour = parse_behaviour(members);
+        if (!members.ok())
+            in.fail();
+    }
     return m;
 }
 

@@ -232,7 +232,8 @@ void Rendezvous::drain_views(SessionId id, Node& node)
                                   .packet = node.channel.seal(probe, *random_)});
         }
         if (view.poll_finished()) {
-            messages_.push_back({id, NatDescription{family, nat::describe(*view.behaviour())}});
+            messages_.push_back(
+                {id, NatDescription{family, nat::describe(*view.behaviour()), view.behaviour()}});
             newly_surveyed_.push_back(id);
         }
     }

@@ -1,6 +1,7 @@
 #include "narrowlink/nat/behaviour.hpp"
 
 #include <fmt/format.h>
+#include <initializer_list>
 
 namespace narrowlink::nat {
 namespace {
@@ -25,6 +26,16 @@ std::string describe_allocation(const Behaviour& behaviour)
     case Allocation::random: return "ports random";
     }
     return "ports unknown";
+}
+
+/// The one of `values` that has this name.
+template <class Enum>
+std::optional<Enum> parse(std::string_view text, std::initializer_list<Enum> values)
+{
+    for (const Enum value : values)
+        if (to_string(value) == text)
+            return value;
+    return std::nullopt;
 }
 
 } // namespace
@@ -74,6 +85,32 @@ std::string_view to_string(Reach reach)
     case Reach::main_port_only: return "main port only";
     }
     return "unknown";
+}
+
+std::optional<Mapping> parse_mapping(std::string_view text)
+{
+    using enum Mapping;
+    return parse(
+        text, {unknown, none, endpoint_independent, address_dependent, address_and_port_dependent});
+}
+
+std::optional<Filtering> parse_filtering(std::string_view text)
+{
+    using enum Filtering;
+    return parse(
+        text, {unknown, none, endpoint_independent, address_dependent, address_and_port_dependent});
+}
+
+std::optional<Allocation> parse_allocation(std::string_view text)
+{
+    using enum Allocation;
+    return parse(text, {unknown, preserving, sequential, block, random});
+}
+
+std::optional<Reach> parse_reach(std::string_view text)
+{
+    using enum Reach;
+    return parse(text, {unknown, open, blocked, main_port_only});
 }
 
 std::string describe(const Behaviour& behaviour)

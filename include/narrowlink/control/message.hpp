@@ -4,6 +4,7 @@
 #include "narrowlink/access/token.hpp"
 #include "narrowlink/base/result.hpp"
 #include "narrowlink/crypto/identity.hpp"
+#include "narrowlink/nat/behaviour.hpp"
 #include "narrowlink/nat/candidate.hpp"
 #include "narrowlink/nat/probe_channel.hpp"
 #include "narrowlink/nat/puncher.hpp"
@@ -247,6 +248,8 @@ struct Filtered {
 struct NatDescription {
     Family family = Family::v4;
     std::string text;
+    /// The same for programs: reach, mapping, filtering and allocation of it only.
+    std::optional<nat::Behaviour> behaviour = {};
 
     bool operator==(const NatDescription&) const = default;
 };

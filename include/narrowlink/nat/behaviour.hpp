@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -71,6 +72,11 @@ std::string_view to_string(Mapping);
 std::string_view to_string(Filtering);
 std::string_view to_string(Allocation);
 std::string_view to_string(Reach);
+
+std::optional<Mapping> parse_mapping(std::string_view text);
+std::optional<Filtering> parse_filtering(std::string_view text);
+std::optional<Allocation> parse_allocation(std::string_view text);
+std::optional<Reach> parse_reach(std::string_view text);
 
 /// All of it for a person, on one line: `no NAT`, `UDP blocked`, `endpoint-independent mapping,
 /// address-and-port-dependent filtering, ports preserved`. Without the number of hops.

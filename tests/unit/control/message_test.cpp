@@ -98,6 +98,14 @@ std::vector<Message> one_of_each()
         Filtered{.family = Family::v4,
                  .report = {.from_port = true, .from_address = false, .answered = true}},
         NatDescription{.family = Family::v6, .text = "no NAT"},
+        NatDescription{.family = Family::v4,
+                       .text = "x",
+                       .behaviour =
+                           nat::Behaviour{.reach = nat::Reach::main_port_only,
+                                          .mapping = nat::Mapping::address_and_port_dependent,
+                                          .filtering = nat::Filtering::endpoint_independent,
+                                          .allocation = nat::Allocation::sequential,
+                                          .delta = 1}},
         Meet{.pair = pair_of(8)},
         Punch{
             .pair = pair_of(8),
