@@ -7,6 +7,7 @@
 #include <openssl/x509_vfy.h>
 
 #include <algorithm>
+#include <ctime>
 #include <fmt/format.h>
 #include <utility>
 
@@ -79,7 +80,18 @@ WebError failure_of_tls(const HostPort& gateway, const ErrorCode& error, long ve
                         error.message())};
 }
 
-WebError failure_of_answer(const ConnectOptions& options, unsigned http_status, std::string body)
+std::optional<UnixTime> parse_http_date(std::string_view text)
+{
+    const std::string field{text};
+    std::tm parts{};
+    const char* end = ::strptime(field.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
+    if (end == nullptr || *end != '\0')
+        return std::nullopt;
+    return UnixTime{std::chrono::seconds{::timegm(&parts)}};
+}
+
+WebError failure_of_answer(const ConnectOptions& options, unsigned http_status, std::string body,
+                           std::string_view date)
 {
     const std::string name = to_string(options.gateway);
     body.resize(std::min(body.size(), longest_body));
@@ -88,12 +100,12 @@ WebError failure_of_answer(const ConnectOptions& options, unsigned http_status, 
                 fmt::format("the gateway {} does not accept this token; ask its owner for a new "
                             "join string",
                             name),
-                http_status, std::move(body)};
+                http_status, std::move(body), parse_http_date(date)};
     return {WebFailure::not_a_gateway,
             fmt::format("{} answers {} with HTTP status {} and no WebSocket; check host, port and "
                         "path, and that a proxy in between passes WebSockets on",
                         name, options.path, http_status),
-            http_status, std::move(body)};
+            http_status, std::move(body), parse_http_date(date)};
 }
 
 WebError failure_of_upgrade(const HostPort& gateway, const ErrorCode& error)

@@ -12,7 +12,11 @@ WebError failure_of_dial(const HostPort& gateway, const ErrorCode& error);
 WebError failure_of_tls(const HostPort& gateway, const ErrorCode& error, long verify_result);
 
 /// An HTTP answer that is not 101; `body` is cut to what WebError keeps.
-WebError failure_of_answer(const ConnectOptions& options, unsigned http_status, std::string body);
+WebError failure_of_answer(const ConnectOptions& options, unsigned http_status, std::string body,
+                           std::string_view date);
+
+/// A Date field in the form that is not obsolete (RFC 9110 §5.6.7); empty for anything else.
+std::optional<UnixTime> parse_http_date(std::string_view text);
 
 /// No HTTP answer at all.
 WebError failure_of_upgrade(const HostPort& gateway, const ErrorCode& error);

@@ -293,7 +293,8 @@ net::awaitable<void> upgrade(BeastSocket& socket, const ConnectOptions& options)
     if (error == net::error::operation_aborted)
         throw boost::system::system_error{error};
     if (error && error.category() == make_error_code(websocket::error::closed).category())
-        throw failure_of_answer(options, response.result_int(), std::move(response.body()));
+        throw failure_of_answer(options, response.result_int(), std::move(response.body()),
+                                response[http::field::date]);
     if (error)
         throw failure_of_upgrade(options.gateway, error);
 }

@@ -39,9 +39,10 @@ enum class WebFailure : std::uint8_t {
 class WebError : public std::runtime_error {
 public:
     WebError(WebFailure failure, const std::string& sentence, unsigned http_status = 0,
-             std::string body = {})
+             std::string body = {}, std::optional<UnixTime> server_time = {})
         : std::runtime_error{sentence}
         , body_{std::move(body)}
+        , server_time_{server_time}
         , http_status_{http_status}
         , failure_{failure}
     {
@@ -55,8 +56,12 @@ public:
     /// The first 4 KiB of the answer's body. Written by the peer: not to be trusted.
     [[nodiscard]] const std::string& body() const { return body_; }
 
+    /// The answer's Date field (RFC 9110 §6.6.1).
+    [[nodiscard]] std::optional<UnixTime> server_time() const { return server_time_; }
+
 private:
     std::string body_;
+    std::optional<UnixTime> server_time_;
     unsigned http_status_;
     WebFailure failure_;
 };
