@@ -215,6 +215,10 @@ void DirectNode::handle_gateway_probe(DirectSocket& socket, const SocketAddress&
         if (std::exchange(cookie, probe->cookie) != probe->cookie)
             gateway_->due = io::now(); // it wants proof
     }
+    constexpr std::size_t most_answers = control::max_candidates * control::max_probe_ports;
+    if (socket.use == DirectSocket::Use::main && probe->seen &&
+        gateway_->answers.size() < most_answers)
+        gateway_->answers.insert_or_assign(from, *probe->seen);
     if (socket.use == DirectSocket::Use::survey)
         survey_.handle_probe(socket, *probe);
 }
@@ -486,7 +490,8 @@ void DirectNode::observe(const control::Observe& message, const IpAddress& gatew
         role_ == control::Role::client ? wire::ProbeSender::client : wire::ProbeSender::agent;
     gateway_.emplace(Gateway{.channel = {message.channel, sender},
                              .ports = message.ports,
-                             .addresses = std::move(addresses)});
+                             .addresses = std::move(addresses),
+                             .answers = {}});
     for (const control::Family family : {control::Family::v4, control::Family::v6})
         survey_.end(family);
     if (const auto socket = sockets_.main(true))
@@ -506,6 +511,11 @@ void DirectNode::handle_network_changed()
         mapper_.begin(socket->local.port);
     owner_->handle_addresses_changed();
     egress_.set();
+}
+
+std::map<SocketAddress, SocketAddress> DirectNode::gateway_answers() const
+{
+    return gateway_ ? gateway_->answers : std::map<SocketAddress, SocketAddress>{};
 }
 
 void DirectNode::survey(const control::SurveyRequest& request)

@@ -70,6 +70,9 @@ public:
         return mapper_.mapping();
     }
 
+    /// The sockets of the gateway that have answered the main sockets, and where they see those.
+    [[nodiscard]] std::map<SocketAddress, SocketAddress> gateway_answers() const;
+
     /// Looks for a direct path for this pair; what it finds becomes a carrier.
     void punch(const control::Punch&, PairDriver&);
 
@@ -133,6 +136,7 @@ private:
         std::vector<IpAddress> addresses;
         std::size_t rounds = 0; ///< of probes to all of them
         bool answered = false;
+        std::map<SocketAddress, SocketAddress> answers; ///< by which of its sockets, what it sees
         Instant due{};
         std::uint64_t cookie_v4 = 0, cookie_v6 = 0; ///< what it wants to be told next
         std::optional<SocketAddress> latest;        ///< main port from which it has answered last
