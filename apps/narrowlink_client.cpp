@@ -15,6 +15,10 @@ ExitCode run_program(int argc, char** argv)
         return *done;
     const auto& line = std::get<client::CommandLine>(parsed);
 
+    crypto::SystemRandom random;
+    if (const auto* doctor = std::get_if<client::DoctorCommand>(&line.command))
+        return client::run_doctor(*doctor, line, random);
+
     // Load. Only `forward` stays long enough to tell what it does; ssh shows its user all the rest.
     const auto config = program::load_configuration<config::ClientConfig>(
         "client", line.common.config, config::load_client_config);
@@ -28,7 +32,6 @@ ExitCode run_program(int argc, char** argv)
     }
 
     // Build.
-    crypto::SystemRandom random;
     client::Settings settings = client::make_settings(line, config, state, random);
 
     // Run.

@@ -107,6 +107,8 @@ Route route_of(const Command& command)
         return connect->route;
     if (const auto* forward = std::get_if<ForwardCommand>(&command))
         return forward->route;
+    if (std::holds_alternative<DoctorCommand>(command))
+        return Route::automatic;
     return Route::relay; // nothing goes to an agent
 }
 
@@ -140,6 +142,11 @@ std::variant<CommandLine, ExitCode> parse_command_line(int argc, const char* con
     status_command->alias("s");
     status_command->add_flag("--json", status.json, "As JSON");
     status_command->add_flag("-w,--watch", status.watch, "Again every second, with rates");
+
+    DoctorCommand doctor;
+    auto* doctor_command = app.add_subcommand(
+        "doctor", "Find out what is in the way between this machine, its gateway and direct paths");
+    doctor_command->add_flag("--json", doctor.json, "As JSON");
 
     ConnectCommand connect;
     std::string target;
@@ -178,6 +185,8 @@ std::variant<CommandLine, ExitCode> parse_command_line(int argc, const char* con
         line.command = list;
     else if (*status_command)
         line.command = status;
+    else if (*doctor_command)
+        line.command = doctor;
     else if (*connect_command) {
         connect.target = parse_target(target);
         connect.route = connect_route.route();

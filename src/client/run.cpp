@@ -109,6 +109,11 @@ net::awaitable<void> execute(const StatusCommand&, Settings, const std::filesyst
     co_return; // see run_status()
 }
 
+net::awaitable<void> execute(const DoctorCommand&, Settings, const std::filesystem::path&, Random&)
+{
+    co_return; // see run_doctor()
+}
+
 net::awaitable<void> execute(const ConnectCommand& command, Settings settings,
                              const std::filesystem::path&, Random& random)
 {

@@ -13,8 +13,8 @@ enum class ExitCode {
     configuration = 3,       ///< a configuration file, a join string, the state directory
     gateway_unavailable = 4, ///< not reachable, or not the one that is trusted
     token_refused = 5,
-    agent_unknown = 6,       ///< no such agent, not connected, or not visible to this client
-    denied = 7,              ///< a policy forbids the target
+    agent_unknown = 6, ///< no such agent, not connected, or not visible to this client
+    denied = 7,        ///< a policy forbids the target
     target_refused = 8,
     target_timed_out = 9,
     target_not_resolved = 10,
@@ -22,6 +22,7 @@ enum class ExitCode {
     connection_lost = 12,    ///< an open stream broke
     target_unreachable = 13, ///< no route
     no_direct_path = 14,     ///< --direct was asked for
+    unhealthy = 15,          ///< `doctor` has found what does not work
 };
 
 /// What ends a program before it has done its work: one sentence for people, a code for scripts.

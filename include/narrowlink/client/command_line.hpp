@@ -37,8 +37,12 @@ struct StatusCommand {
     bool watch = false;
 };
 
-using Command =
-    std::variant<JoinCommand, ListCommand, StatusCommand, ConnectCommand, ForwardCommand>;
+struct DoctorCommand {
+    bool json = false;
+};
+
+using Command = std::variant<JoinCommand, ListCommand, StatusCommand, ConnectCommand,
+                             ForwardCommand, DoctorCommand>;
 
 /// What the command line of narrowlink-client says.
 struct CommandLine {
@@ -56,6 +60,11 @@ Settings make_settings(const CommandLine&, const config::ClientConfig&,
 
 /// Runs `status`, which needs no gateway, until it ends, or SIGTERM or SIGINT.
 void run_status(const StatusCommand&, const std::filesystem::path& state);
+
+/// Looks at everything between this client and its gateway, says what is wrong on stdout, and
+/// returns ExitCode::unhealthy if something does not work. Also a configuration that cannot be read
+/// is a finding.
+ExitCode run_doctor(const DoctorCommand&, const CommandLine&, Random&);
 
 /// Runs the command until it ends, or SIGTERM or SIGINT. Throws Failure.
 void run(const Command&, Settings settings, const std::filesystem::path& state, Random& random);

@@ -28,6 +28,7 @@ class Exit:
     connection_lost = 12
     target_unreachable = 13
     no_direct_path = 14
+    unhealthy = 15
 
 
 JOIN_STRING = re.compile(r"nl1\.[A-Za-z0-9_.-]+")

@@ -40,6 +40,8 @@ TEST(CommandLine, KnowsEveryCommandByBothItsNames)
         const auto list = std::get<ListCommand>(parse({name, "-v", "--json"}).command);
         EXPECT_TRUE(list.verbose && list.json);
     }
+    EXPECT_FALSE(std::get<DoctorCommand>(parse({"doctor"}).command).json);
+    EXPECT_TRUE(std::get<DoctorCommand>(parse({"doctor", "--json"}).command).json);
     for (const char* name : {"connect", "c"}) {
         const auto connect =
             std::get<ConnectCommand>(parse({name, "-n", "home", "Db:5432"}).command);
@@ -155,7 +157,7 @@ struct Mistake {
 TEST(CommandLine, EndsWithUsageForEveryMistake)
 {
     const std::vector<Mistake> mistakes = {
-        {{}, "missing: join, list, status, connect, forward"},
+        {{}, "missing: join, list, status, doctor, connect, forward"},
         {{"nonsense"}, "command nonsense"},
         {{"--nonsense"}, "option --nonsense"},
         {{"--nonsense", "list"}, "--nonsense"},
