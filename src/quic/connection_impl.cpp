@@ -409,9 +409,20 @@ Result<> Connection::Impl::migrate(Instant now, PathId path, Migration how)
     const ngtcp2_path fresh = paths_.open(path);
     const auto call = how == Migration::validated ? ngtcp2_conn_initiate_migration
                                                   : ngtcp2_conn_initiate_immediate_migration;
-    switch (call(conn_, &fresh, timestamp(now))) {
+    const int result = call(conn_, &fresh, timestamp(now));
+    if (result != 0)
+        paths_.take_back(); // else retries would push the path in use out of the table
+    switch (result) {
     case 0: break;
-    case NGTCP2_ERR_CONN_ID_BLOCKED: return make_error_code(Error::busy);
+    case NGTCP2_ERR_CONN_ID_BLOCKED:
+        if (how == Migration::validated)
+            return make_error_code(Error::busy);
+        // The peer has not been reached for so long that no connection ID is left. As when a NAT
+        // rebinds (RFC 9000 §9.5): the same one, from elsewhere.
+        paths_.rebind(*ngtcp2_conn_get_path(conn_), path);
+        follow_path();
+        handle_path_restored(now);
+        return {};
     case NGTCP2_ERR_INVALID_STATE: return make_error_code(Error::not_connected);
     default: return make_error_code(Error::internal);
     }

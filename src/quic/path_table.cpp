@@ -42,6 +42,13 @@ ngtcp2_path PathTable::open(PathId path)
     return path_of(add(path, {}));
 }
 
+void PathTable::rebind(const ngtcp2_path& address, PathId path)
+{
+    for (Entry& entry : entries_)
+        if (std::memcmp(address.remote.addr, &entry.remote, sizeof entry.remote) == 0)
+            entry.path = path;
+}
+
 ngtcp2_path PathTable::arrival(PathId path, const ConnectionId& to)
 {
     for (Entry& entry : entries_ | std::views::reverse)

@@ -22,6 +22,12 @@ public:
     /// An address for `path` that nobody has used before (client).
     ngtcp2_path open(PathId path);
 
+    /// What the last open() has returned is not used.
+    void take_back() { entries_.pop_back(); }
+
+    /// The address stands for another path from now on: to ngtcp2 nothing has changed (client).
+    void rebind(const ngtcp2_path& address, PathId path);
+
     /// The address of a packet to our connection ID `to` that came by `path` (server). A client uses
     /// a new connection ID whenever it migrates (RFC 9000 §9.5), so a path that is taken up again
     /// is a new one.
