@@ -53,6 +53,7 @@ namespace {
 
 constexpr quic::PathId relay_path{0};
 constexpr Duration shortest_stay = std::chrono::seconds{1};
+constexpr Duration longest_stay = std::chrono::seconds{4};
 constexpr Duration shortest_silence = std::chrono::milliseconds{250};
 constexpr Duration shortest_outage = std::chrono::seconds{1};
 constexpr Duration shortest_pong_wait = std::chrono::seconds{2};
@@ -138,10 +139,20 @@ std::optional<CarrierId> Pair::best(Instant now, std::optional<CarrierId> except
     return found;
 }
 
+std::optional<CarrierId> Pair::liveliest(std::optional<CarrierId> except) const
+{
+    std::optional<CarrierId> found;
+    for (const auto& [id, known] : carriers_)
+        if (id != except && (!found || known.alive_at >= carriers_.at(*found).alive_at))
+            found = id;
+    return found;
+}
+
 void Pair::add_carrier(Instant now, CarrierId id, Carrier carrier)
 {
-    carriers_.insert_or_assign(id, Known{.carrier = carrier});
+    carriers_.insert_or_assign(id, Known{.carrier = carrier, .alive_at = now});
     connection_.set_limits(path_of(id, carrier), {.mtu = carrier.mtu, .paced = carrier.paced});
+    next_migration_ = std::min(next_migration_, migrated_at_ + shortest_stay);
     if (carrier.kind == CarrierKind::websocket_relay)
         doubt_direct(now, id);
     decide(now);
@@ -187,8 +198,9 @@ void Pair::handle_carrier_restored(Instant now, CarrierId id)
     const auto known = carriers_.find(id);
     if (known == carriers_.end())
         return;
-    known->second.usable_from = now;
+    known->second.usable_from = known->second.alive_at = now;
     known->second.deaths = 0;
+    next_migration_ = std::min(next_migration_, migrated_at_ + shortest_stay);
     if (current_ == id && outstanding_since_ != never)
         connection_.handle_path_restored(now);
     decide(now);
@@ -229,11 +241,12 @@ void Pair::leave_dead(Instant now)
     const bool silent = here && here == current_ && now >= silent_at();
     if (here && !silent)
         return;
-    // Better an untried or a rested carrier than none at all.
-    auto other = best(now, here);
+    // Better an untried or a rested carrier than none at all. Where the peer was not reached any more
+    // after the last change, what has given a sign of life last.
+    auto other = is_untried() ? liveliest(here) : best(now, here);
     if (!other)
         other = best(never, here);
-    if (!other || now < next_migration_)
+    if (!other || now < may_migrate_at())
         return;
     if (silent)
         note_failure(now, *here);
@@ -244,7 +257,7 @@ void Pair::upgrade(Instant now)
 {
     const auto here = carrier_of(connection_.current_path());
     const auto better = best(now, std::nullopt);
-    if (!here || !better || now < next_migration_)
+    if (!here || !better || now < may_migrate_at())
         return;
     if (rank(carriers_.at(*better).carrier.kind) <= rank(carriers_.at(*here).carrier.kind))
         return;
@@ -255,8 +268,8 @@ void Pair::upgrade(Instant now)
 void Pair::watch_peer(Instant now)
 {
     const auto here = carrier_of(connection_.current_path());
-    const bool misled = is_round_trip_older();
-    if (!here || now < next_migration_ || (!misled && now < pong_overdue_at()))
+    const bool misled = misled_ = misled_ || is_round_trip_older();
+    if (!here || now < pong_watch_at())
         return;
     const auto to = best(now, std::nullopt);
     const auto reason = misled ? ChangeReason::restored : ChangeReason::stuck;
@@ -289,16 +302,36 @@ Instant Pair::pong_overdue_at() const
     return asked_at_ + std::max(4 * connection_.statistics().probe_timeout, shortest_pong_wait);
 }
 
+Instant Pair::pong_watch_at() const
+{
+    // Who has answered is there: no reason to wait longer than usual.
+    return misled_ ? std::max(migrated_at_ + shortest_stay, retry_at_)
+                   : std::max(pong_overdue_at(), may_migrate_at());
+}
+
+/// The longer stay is for a peer that is not reached.
+Instant Pair::may_migrate_at() const
+{
+    const Instant at = is_untried() ? next_migration_
+                                    : std::min(next_migration_, migrated_at_ + shortest_stay);
+    return std::max(at, retry_at_);
+}
+
 bool Pair::migrate(Instant now, CarrierId to, quic::Connection::Migration how,
                    ChangeReason reason)
 {
     const auto started = connection_.migrate(now, path_of(to, carriers_.at(to).carrier), how);
-    next_migration_ = now + (started ? shortest_stay : busy_wait);
+    // Each costs a connection ID of both ends, of which there are seven until the peer is heard again.
+    if (started)
+        stay_ = is_untried() ? std::min(2 * stay_, longest_stay) : shortest_stay;
+    next_migration_ = started ? now + stay_ : next_migration_;
+    retry_at_ = started ? now : now + busy_wait;
     answer_due_ = answer_due_ || started;
     wake_ = wake_ || started;
     if (started) {
         reason_ = reason;
         refreshed_ = false;
+        misled_ = false;
         migrated_at_ = now;
     }
     if (started && how == quic::Connection::Migration::immediate)
@@ -393,6 +426,8 @@ void Pair::handle_packets(Instant now, CarrierId id, Bytes train, std::size_t se
     const quic::PathId path = path_of(id, known->second.carrier);
     const bool was_out = now >= unanswered_at(shortest_outage);
     connection_.handle_packets(now, path, train, segment_size, ecn);
+    if (connection_.last_authentic() == now)
+        known->second.alive_at = now;
     if (was_out && connection_.last_acknowledged() == now && current_ == id)
         migrate(now, id, quic::Connection::Migration::immediate, ChangeReason::restored);
     measure();
@@ -497,18 +532,17 @@ Instant Pair::deadline() const
         return never;
     const bool may_move = client_ && connection_.is_connected();
     if (!current_)
-        return may_move && !carriers_.empty() ? next_migration_
+        return may_move && !carriers_.empty() ? may_migrate_at()
                                               : changed_at_ + config_.resume_window;
     Instant next = std::min(connection_.deadline(),
                             std::max(connection_.last_authentic(), changed_at_) +
                                 config_.silence_limit);
     if (!may_move)
         return next;
-    const Instant overdue = is_round_trip_older() ? asked_at_ : pong_overdue_at();
-    next = std::min(next, std::max(std::min(silent_at(), overdue), next_migration_));
+    next = std::min({next, pong_watch_at(), std::max(silent_at(), may_migrate_at())});
     for (const auto& [id, known] : carriers_)
         if (rank(known.carrier.kind) > rank(carriers_.at(*current_).carrier.kind))
-            next = std::min(next, std::max(known.usable_from, next_migration_));
+            next = std::min(next, std::max(known.usable_from, may_migrate_at()));
     return next;
 }
 

@@ -110,6 +110,7 @@ private:
         Carrier carrier;
         Instant usable_from{}; ///< after it has died, or has not answered
         unsigned deaths = 0;   ///< in a row
+        Instant alive_at{};    ///< its last sign of life
     };
 
     /// A train for a carrier that has not asked yet.
@@ -126,6 +127,7 @@ private:
     [[nodiscard]] int rank(CarrierKind) const;
     [[nodiscard]] std::optional<CarrierId> carrier_of(quic::PathId) const;
     [[nodiscard]] std::optional<CarrierId> best(Instant now, std::optional<CarrierId> except) const;
+    [[nodiscard]] std::optional<CarrierId> liveliest(std::optional<CarrierId> except) const;
     [[nodiscard]] Instant unanswered_at(Duration shortest) const;
     [[nodiscard]] Instant silent_at() const;
     void decide(Instant now);
@@ -135,6 +137,8 @@ private:
     void ask_peer(Instant now);
     [[nodiscard]] bool is_round_trip_older() const;
     [[nodiscard]] Instant pong_overdue_at() const;
+    [[nodiscard]] Instant pong_watch_at() const;
+    [[nodiscard]] Instant may_migrate_at() const;
     bool migrate(Instant now, CarrierId, quic::Connection::Migration, ChangeReason);
     void settle(Instant now);
     bool renew(Instant now, CarrierId);
@@ -163,6 +167,9 @@ private:
     Instant outstanding_since_ = never; ///< since when something waits to be acknowledged
     Instant next_migration_{};
     Instant migrated_at_{};
+    Instant retry_at_{};     ///< after a migration that could not begin
+    Duration stay_{};        ///< after a migration; longer while nothing comes of them
+    bool misled_ = false;    ///< the round trip of this path was one of before, see watch_peer()
     bool refreshed_ = false;        ///< the last migration was because the round trip was an older one
     Instant asked_at_{};            ///< when the peer's pong began to be waited for
     Instant latest_{};              ///< of the times that were passed in
