@@ -272,6 +272,13 @@ std::string why_unreachable(const PairEnds& ends)
         if (client && agent)
             return nat::why_not(*client, *agent, names);
     }
+    const auto reach_of = [](const PairEnd& end) -> nat::Behaviour {
+        const bool is_seen = end.v4->observed() || end.v6->observed();
+        return {.reach = is_seen ? nat::Reach::open : nat::Reach::blocked};
+    };
+    const nat::Behaviour client = reach_of(ends.client), agent = reach_of(ends.agent);
+    if (client.reach == nat::Reach::blocked || agent.reach == nat::Reach::blocked)
+        return nat::why_not(client, agent, names);
     const bool v4 = ends.client.v4->observed() || ends.agent.v4->observed();
     const bool v6 = ends.client.v6->observed() || ends.agent.v6->observed();
     return v4 && v6 ? "one side has IPv4 only, the other IPv6 only" : "";
