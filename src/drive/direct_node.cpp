@@ -262,6 +262,7 @@ void DirectNode::punch(const control::Punch& message, PairDriver& driver)
                          io::now()};
     Peer& peer = begin_attempt(message, driver, std::move(puncher));
     peer.attempt = message.attempt;
+    peer.attempt_ways = 0;
     peer.reported = false;
     peer.unreachable.clear();
     peer.has_candidates = message.wait || message.spray || !message.candidates.empty();
@@ -374,8 +375,10 @@ void DirectNode::open_way(PairDriver& driver, Peer& peer,
             std::erase(other->second.ways, name);
         close_way(*known->second.driver, name);
     }
+    // All of one attempt stay: the client may have chosen any of them.
     const std::size_t most =
-        role_ == control::Role::client ? most_ways_of_client : most_ways_of_agent;
+        std::max(role_ == control::Role::client ? most_ways_of_client : most_ways_of_agent,
+                 ++peer.attempt_ways);
     while (peer.ways.size() >= most) {
         close_way(driver, peer.ways.front());
         peer.ways.pop_front();

@@ -120,6 +120,8 @@ private:
         nat::ProbeChannel channel;
         nat::Puncher puncher;
         std::deque<WayName> ways;       ///< the oldest first
+        std::size_t attempt_ways = 0;   ///< of them, those of the last attempt; at most
+                                        ///< nat::Puncher::most_targets
         Instant meet_at = never;        ///< client: when to ask for another attempt
         std::size_t meetings = 0;       ///< since the last direct path
         bool has_candidates = false;    ///< did the gateway see the peer?
