@@ -99,12 +99,12 @@ void Talk::wake()
 
 void Talk::note_progress()
 {
-    conversation_.last_progress = world_.now();
+    conversation_.last_progress = world_.true_now();
 }
 
 void Talk::pause(Duration time)
 {
-    conversation_.paused_until = std::max(conversation_.paused_until, world_.now() + time);
+    conversation_.paused_until = std::max(conversation_.paused_until, world_.true_now() + time);
     world_.after(time, life_, [this] { wake(); });
 }
 

@@ -161,12 +161,14 @@ void Socket::set_owner(Owner* owner)
 
 bool Socket::write(MessageKind kind, Bytes bytes)
 {
+    const World::On network{*connection_->world_, nullptr};
     Pipe& pipe = at_node_ ? connection_->up_ : connection_->down_;
     return pipe.send({kind, {bytes.begin(), bytes.end()}});
 }
 
 void Socket::close()
 {
+    const World::On network{*connection_->world_, nullptr};
     bool& closed = connection_->closed_[at_node_ ? 1 : 0];
     if (closed)
         return;
@@ -212,18 +214,13 @@ std::vector<std::shared_ptr<Connection>> Access::connections()
 
 Connection::Connection(World& world, Access& access)
     : world_{&world}
-    , made_at_{world.now()}
+    , machine_{access.machine()}
+    , made_at_{world.true_now()}
     , delay_{access.up.delay}
     , up_{world, access.up, [this](const Pipe::Message& m) { deliver(false, m); },
-          [this] {
-              if (owners_[1] != nullptr)
-                  owners_[1]->handle_written();
-          }}
+          [this] { tell_written(true); }}
     , down_{world, access.down, [this](const Pipe::Message& m) { deliver(true, m); },
-            [this] {
-                if (owners_[0] != nullptr)
-                    owners_[0]->handle_written();
-            }}
+            [this] { tell_written(false); }}
 {
 }
 
@@ -239,14 +236,25 @@ void Connection::deliver(bool to_node, const Pipe::Message& message)
         if (!lost_) // the kernel answers with a reset
             world_->after(delay_, life_, [this, to_node] { end(!to_node); });
     } else if (Socket::Owner* owner = owners_[to_node ? 1 : 0]) {
+        const World::On there{*world_, machine(to_node)};
         owner->handle_message(message.kind, message.bytes);
     }
+}
+
+void Connection::tell_written(bool at_node)
+{
+    const World::On there{*world_, machine(at_node)};
+    if (Socket::Owner* owner = owners_[at_node ? 1 : 0])
+        owner->handle_written();
 }
 
 void Connection::end(bool at_node)
 {
     const auto alive = shared_from_this();
-    if (Socket::Owner* owner = owners_[at_node ? 1 : 0])
+    const World::On there{*world_, machine(at_node)};
+    if (at_node && machine_->is_asleep())
+        world_->post(life_, [this] { end(true); }); // it learns it when it wakes up
+    else if (Socket::Owner* owner = owners_[at_node ? 1 : 0])
         owner->handle_end();
 }
 

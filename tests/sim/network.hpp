@@ -104,9 +104,12 @@ private:
 class Access {
 public:
     Access(World& world, const Shape& up_shape, const Shape& down_shape)
-        : up{up_shape}, down{down_shape}, world_{&world}, good_since_{world.now()}
+        : up{up_shape}, down{down_shape}, world_{&world}, good_since_{world.true_now()}
     {
     }
+
+    /// The node's.
+    [[nodiscard]] const std::shared_ptr<Machine>& machine() const { return machine_; }
 
     const Shape up, down;
 
@@ -125,12 +128,15 @@ public:
 
     void excuse_until(Instant when) { good_since_ = std::max(good_since_, when); }
 
+    void excuse_for(Duration time) { excuse_until(world_->true_now() + time); }
+
     /// The connections of the node.
     void add(const std::shared_ptr<Connection>& connection);
     [[nodiscard]] std::vector<std::shared_ptr<Connection>> connections();
 
 private:
     World* world_;
+    std::shared_ptr<Machine> machine_ = std::make_shared<Machine>();
     bool up_ = true;
     bool no_route_ = false;
     Instant failed_at_{};
@@ -160,8 +166,15 @@ private:
 
     void deliver(bool to_node, const Pipe::Message&);
     void end(bool at_node);
+    void tell_written(bool at_node);
+
+    [[nodiscard]] std::shared_ptr<Machine> machine(bool at_node) const
+    {
+        return at_node ? machine_ : nullptr;
+    }
 
     World* world_;
+    std::shared_ptr<Machine> machine_; ///< the node's
     Instant made_at_;
     Duration delay_;
     Socket::Owner* owners_[2] = {}; ///< gateway, node

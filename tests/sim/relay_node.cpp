@@ -64,7 +64,7 @@ void RelayNode::go_on_dialling()
                                      : std::max(2 * dialling_->retry_after, first_retransmission);
         dial_.expires_at(std::min(now + dialling_->retry_after, dialling_->give_up_at));
         if (dialling_->round_trips > 0)
-            access_->excuse_until(now + dialling_->retry_after);
+            access_->excuse_for(dialling_->retry_after);
         return;
     }
     if (!gateway_->is_running()) {
@@ -81,9 +81,13 @@ void RelayNode::go_on_dialling()
 void RelayNode::finish_dialling()
 {
     dialling_.reset();
-    auto connection = std::make_shared<Connection>(*world_, *access_);
-    access_->add(connection);
-    gateway_->accept(std::make_unique<Socket>(connection, false), connection, claims_);
+    std::shared_ptr<Connection> connection;
+    {
+        const World::On network{*world_, nullptr};
+        connection = std::make_shared<Connection>(*world_, *access_);
+        access_->add(connection);
+        gateway_->accept(std::make_unique<Socket>(connection, false), connection, claims_);
+    }
     socket_ = std::make_unique<Socket>(connection, true);
     socket_->set_owner(this);
     serve();

@@ -61,19 +61,55 @@ World::World(std::uint64_t seed)
 
 void World::at(Instant when, const Life& life, Task task)
 {
-    heap_.push_back({std::max(when, now_), ++entries_, life.watch(), std::move(task)});
+    const Duration slept = machine_ ? machine_->slept_ : Duration{};
+    const Instant true_when = when > never - slept ? never : when + slept;
+    push({std::max(true_when, now_), ++entries_, life.watch(), std::move(task), machine_, slept});
+}
+
+void World::push(Entry entry)
+{
+    heap_.push_back(std::move(entry));
     std::push_heap(heap_.begin(), heap_.end());
+}
+
+void World::suspend(Machine& machine)
+{
+    machine.asleep_ = true;
+    machine.asleep_since_ = now_;
+}
+
+void World::resume(Machine& machine, bool clock_stood)
+{
+    machine.asleep_ = false;
+    if (clock_stood)
+        machine.slept_ += now_ - machine.asleep_since_;
+    const auto others = std::ranges::stable_partition(
+        parked_, [&](const Entry& entry) { return entry.machine.get() != &machine; });
+    for (Entry& entry : others)
+        push(std::move(entry));
+    parked_.erase(others.begin(), others.end());
 }
 
 void World::run_until(Instant when)
 {
     while (!has_failed() && !heap_.empty() && heap_.front().when <= when) {
         std::pop_heap(heap_.begin(), heap_.end());
-        const Entry entry = std::move(heap_.back());
+        Entry entry = std::move(heap_.back());
         heap_.pop_back();
-        now_ = entry.when;
-        if (!entry.life.expired())
-            entry.task();
+        now_ = std::max(now_, entry.when);
+        if (entry.life.expired())
+            continue;
+        if (entry.machine && entry.machine->asleep_) {
+            parked_.push_back(std::move(entry));
+            continue;
+        }
+        if (entry.machine && entry.machine->slept_ != entry.slept) { // its clock has stood since
+            entry.when += entry.machine->slept_ - std::exchange(entry.slept, entry.machine->slept_);
+            push(std::move(entry));
+            continue;
+        }
+        const On machine{*this, entry.machine};
+        entry.task();
     }
     if (!has_failed())
         now_ = std::max(now_, when);

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace narrowlink::sim {
@@ -51,6 +52,20 @@ private:
     std::shared_ptr<const char> token_ = std::make_shared<const char>();
 };
 
+/// A computer: its tasks and, unless they are to find that time has passed, its clock stand still
+/// while it sleeps.
+class Machine {
+public:
+    [[nodiscard]] bool is_asleep() const { return asleep_; }
+
+private:
+    friend class World;
+
+    bool asleep_ = false;
+    Instant asleep_since_{};
+    Duration slept_{}; ///< by how much its clock is late
+};
+
 /// Virtual time and the order of everything that happens in it. One seed, one history.
 class World {
 public:
@@ -58,7 +73,34 @@ public:
 
     explicit World(std::uint64_t seed);
 
-    [[nodiscard]] Instant now() const { return now_; }
+    /// By the clock of the machine whose task this is; that of the network is never late.
+    [[nodiscard]] Instant now() const { return local(now_); }
+
+    [[nodiscard]] Instant true_now() const { return now_; }
+
+    /// While it lives, what is done is a task of this machine, or of the network and the tests
+    /// (nothing). Tasks that are asked for meanwhile are the same's.
+    class On {
+    public:
+        On(World& world, std::shared_ptr<Machine> machine)
+            : world_{&world}, before_{std::exchange(world.machine_, std::move(machine))}
+        {
+        }
+
+        ~On() { world_->machine_ = std::move(before_); }
+
+        On(const On&) = delete;
+        On& operator=(const On&) = delete;
+
+    private:
+        World* world_;
+        std::shared_ptr<Machine> before_;
+    };
+
+    void suspend(Machine&);
+    /// `clock_stood`: its clock has not gone on, as with CLOCK_MONOTONIC of a computer that slept.
+    /// Otherwise it finds itself later at once, as a stopped process or virtual machine does.
+    void resume(Machine&, bool clock_stood);
 
     /// For the plan of a history, for what the network does, and for the cores: apart, so that a
     /// change of one leaves the others as they were.
@@ -68,11 +110,11 @@ public:
 
     void after(Duration wait, const Life& life, Task task)
     {
-        at(now_ + wait, life, std::move(task));
+        at(now() + wait, life, std::move(task));
     }
 
     /// Now, but not from within what happens now.
-    void post(const Life& life, Task task) { at(now_, life, std::move(task)); }
+    void post(const Life& life, Task task) { at(now(), life, std::move(task)); }
 
     /// Runs what happens until `when`, or until something has failed.
     void run_until(Instant when);
@@ -106,6 +148,8 @@ private:
         std::uint64_t number; ///< what was asked for first happens first
         std::weak_ptr<const void> life;
         Task task;
+        std::shared_ptr<Machine> machine;
+        Duration slept; ///< by the machine, when it was asked for
 
         bool operator<(const Entry& other) const
         {
@@ -115,6 +159,12 @@ private:
 
     static constexpr std::size_t most_notes = 60;
 
+    [[nodiscard]] Instant local(Instant when) const
+    {
+        return machine_ ? when - machine_->slept_ : when;
+    }
+
+    void push(Entry entry);
     void add_note(std::string text);
     [[nodiscard]] double seconds_since_start() const;
 
@@ -122,6 +172,8 @@ private:
     Instant now_;
     std::uint64_t entries_ = 0;
     std::vector<Entry> heap_;
+    std::vector<Entry> parked_; ///< of machines that sleep
+    std::shared_ptr<Machine> machine_;
     std::deque<std::string> notes_;
     std::uint64_t fingerprint_ = 0;
     std::optional<std::string> failure_;
