@@ -8,6 +8,7 @@
 
 #include "narrowlink/wire/relay_frame.hpp"
 
+#include <algorithm>
 #include <unordered_map>
 
 namespace narrowlink::sim {
@@ -17,22 +18,30 @@ constexpr unsigned threads = 2;
 constexpr unsigned hub_thread = 0;
 constexpr Duration longest_post = microseconds{200};
 constexpr Duration closing_timeout = milliseconds{500};
+constexpr std::uint32_t messages_per_second = 100; // gateway::Config
 constexpr std::size_t most_posted_bytes = 2 * 1'024 * 1'024;
 
 } // namespace
 
 class Gateway::Process {
 public:
-    Process(World& the_world, const Config& the_config, std::uint64_t& dropped_count)
+    Process(World& the_world, const Config& the_config, Internet* the_internet,
+            std::uint64_t& dropped_count, std::uint64_t& relayed_count)
         : world{the_world}
         , config{the_config}
         , dropped{dropped_count}
+        , relayed{relayed_count}
         , registry{the_config.registry}
+        , internet_{the_internet}
         , timer_{the_world, [this] {
                      registry.handle_timeout(world.now());
+                     if (rendezvous)
+                         rendezvous->handle_timeout(world.now());
                      drain();
                  }}
     {
+        if (config.rendezvous)
+            rendezvous.emplace(*config.rendezvous, world.cores);
     }
 
     ~Process();
@@ -52,21 +61,27 @@ public:
     void act(const control::Registry::Route&);
     void act(const control::Registry::Unroute&);
     void act(const control::Registry::Close&);
-    void act(const control::Registry::PairUp&) {} // there is no UDP here
-    void act(const control::Registry::PairDown&) {}
-    void add(const std::shared_ptr<Session>&, control::Registry::Node, std::vector<access::Policy>);
+    void act(const control::Registry::PairUp&);
+    void act(const control::Registry::PairDown&);
+    void add(const std::shared_ptr<Session>&, control::Registry::Node, bool direct);
+    void handle_datagram(const Datagram&);
+    void send(control::SessionId to, control::Message);
+    [[nodiscard]] SocketAddress address_of(std::size_t port, const IpAddress& ip) const;
     std::shared_ptr<Session> find(control::SessionId);
 
     World& world;
     const Config& config;
     std::uint64_t& dropped;
+    std::uint64_t& relayed;
     control::Registry registry;
+    std::optional<control::Rendezvous> rendezvous;                   ///< nothing: no probe service
     std::map<control::SessionId, std::shared_ptr<Session>> sessions; ///< that the hub knows
     std::map<control::SessionId, std::shared_ptr<Session>> running;
     std::uint64_t last_session = 0;
     Life life;
 
 private:
+    Internet* internet_;
     std::array<Instant, threads * threads> last_post_{};
     Timer timer_;
 };
@@ -79,7 +94,7 @@ public:
         , thread_{static_cast<unsigned>(id) % threads}
         , claims_{std::move(claims)}
         , socket_{std::move(socket)}
-        , control_{{}, claims_.role, process.world.now()}
+        , control_{config_of(process), claims_.role, process.world.now()}
         , queue_{process.config.queue}
         , liveness_{process.world, [this] { handle_timeout(); }}
     {
@@ -158,10 +173,20 @@ public:
     void handle_end() override { end("the connection has ended"); }
 
 private:
+    static control::GatewaySession::Config config_of(const Process& process)
+    {
+        control::GatewaySession::Config config;
+        config.messages_per_second = messages_per_second;
+        if (process.rendezvous)
+            config.features.emplace_back(control::direct_feature);
+        return config;
+    }
+
     [[nodiscard]] Instant now() const { return process_.world.now(); }
 
     void relay(Bytes bytes)
     {
+        process_.relayed += bytes.size();
         Buffer message{0, bytes.size()};
         std::ranges::copy(bytes, message.tailroom().begin());
         message.commit(bytes.size());
@@ -262,7 +287,15 @@ private:
                 process_.post(thread_, hub_thread,
                               [&process = process_, id = id_, m = std::move(message->message)] {
                                   process.registry.handle(process.world.now(), id, m);
+                                  if (process.rendezvous)
+                                      process.rendezvous->handle(process.world.now(), id, m);
                                   process.drain();
+                              });
+            else if (const auto* rtt = std::get_if<control::GatewaySession::RttMeasured>(&*event))
+                process_.post(thread_, hub_thread,
+                              [&process = process_, id = id_, time = rtt->rtt] {
+                                  if (process.rendezvous)
+                                      process.rendezvous->handle_rtt(id, time);
                               });
             else if (auto* closed = std::get_if<control::GatewaySession::Closed>(&*event))
                 begin_to_end(*closed);
@@ -289,10 +322,12 @@ private:
                                      .instance = hello.instance,
                                      .software = hello.software,
                                      .address = {}};
+        const bool direct =
+            process_.rendezvous &&
+            std::ranges::find(hello.features, control::direct_feature) != hello.features.end();
         process_.post(thread_, hub_thread,
-                      [&process = process_, self = shared_from_this(), node = std::move(node)] {
-                          process.add(self, node, {});
-                      });
+                      [&process = process_, self = shared_from_this(), node = std::move(node),
+                       direct] { process.add(self, node, direct); });
     }
 
     void end(const std::string& reason)
@@ -308,6 +343,8 @@ private:
         peers_.clear();
         process_.running.erase(id_);
         process_.post(thread_, hub_thread, [&process = process_, id = id_] {
+            if (process.rendezvous)
+                process.rendezvous->remove_session(id);
             process.registry.remove(process.world.now(), id);
             process.drain();
             process.sessions.erase(id);
@@ -351,20 +388,24 @@ std::shared_ptr<Gateway::Session> Gateway::Process::find(control::SessionId id)
 }
 
 void Gateway::Process::add(const std::shared_ptr<Session>& session, control::Registry::Node node,
-                           std::vector<access::Policy> policies)
+                           bool direct)
 {
+    const std::string name =
+        fmt::format("{} {} {}", to_string(session->claims_.role), node.user, node.name);
     world.note("gateway: {} {} is session {}", to_string(session->claims_.role), node.name,
                static_cast<std::uint64_t>(session->id()));
     const Result<> added =
         session->claims_.role == control::Role::agent
             ? registry.add_agent(world.now(), session->id(), std::move(node))
-            : registry.add_client(world.now(), session->id(), std::move(node), std::move(policies));
+            : registry.add_client(world.now(), session->id(), std::move(node), {});
     if (!added) {
         world.fail("the registry did not take a node: " + added.error().message());
         return;
     }
     sessions.emplace(session->id(), session);
     post(hub_thread, session->thread(), [session] { session->accept(); });
+    if (direct)
+        rendezvous->add_session(world.now(), session->id(), session->claims_.role, name);
     drain();
 }
 
@@ -372,14 +413,65 @@ void Gateway::Process::drain()
 {
     while (const auto action = registry.poll_action())
         std::visit([this](const auto& a) { act(a); }, *action);
-    timer_.expires_at(registry.deadline());
+    Instant next = registry.deadline();
+    if (rendezvous) {
+        while (auto message = rendezvous->poll_message())
+            send(message->to, std::move(message->message));
+        while (const auto transmit = rendezvous->poll_transmit())
+            internet_->send_from_server({address_of(transmit->port, transmit->from),
+                                         transmit->to,
+                                         {transmit->packet.begin(), transmit->packet.end()}});
+        next = std::min(next, rendezvous->deadline());
+    }
+    timer_.expires_at(next);
 }
 
-void Gateway::Process::act(const control::Registry::Send& send)
+void Gateway::Process::send(control::SessionId to, control::Message message)
 {
-    if (auto session = find(send.to))
+    if (auto session = find(to))
         post(hub_thread, session->thread(),
-             [session, message = send.message] { session->send(message); });
+             [session, message = std::move(message)] { session->send(message); });
+}
+
+void Gateway::Process::act(const control::Registry::Send& sent)
+{
+    send(sent.to, sent.message);
+}
+
+void Gateway::Process::act(const control::Registry::PairUp& pair)
+{
+    if (rendezvous)
+        rendezvous->add_pair(world.now(), {pair.client_key, pair.id}, pair.client, pair.agent);
+}
+
+void Gateway::Process::act(const control::Registry::PairDown& pair)
+{
+    if (rendezvous)
+        rendezvous->remove_pair({pair.client_key, pair.id});
+}
+
+SocketAddress Gateway::Process::address_of(std::size_t port, const IpAddress& ip) const
+{
+    return {ip, config.rendezvous->ports[port]};
+}
+
+/// Plays gateway::Observer.
+void Gateway::Process::handle_datagram(const Datagram& datagram)
+{
+    const auto& ports = config.rendezvous->ports;
+    const auto port = std::ranges::find(ports, datagram.to.port);
+    if (port == ports.end())
+        return;
+    const auto answer =
+        rendezvous->handle_datagram(world.now(),
+                                    {.port = static_cast<std::size_t>(port - ports.begin()),
+                                     .from = datagram.from,
+                                     .at = datagram.to.ip,
+                                     .ttl = datagram.ttl},
+                                    datagram.bytes);
+    if (answer)
+        internet_->send_from_server({datagram.to, datagram.from, {answer->begin(), answer->end()}});
+    drain();
 }
 
 void Gateway::Process::act(const control::Registry::Route& route)
@@ -405,18 +497,27 @@ void Gateway::Process::act(const control::Registry::Close& close)
              [session, close] { session->close(close.reason, close.message); });
 }
 
-Gateway::Gateway(World& world, Config config)
-    : world_{&world}, config_{std::move(config)}, good_since_{world.now()}
+Gateway::Gateway(World& world, Config config, Internet* internet)
+    : world_{&world}, config_{std::move(config)}, internet_{internet}, good_since_{world.now()}
 {
+    if (config_.rendezvous)
+        internet_->add_server(config_.rendezvous->addresses,
+                              [this](const Datagram& d) { handle_datagram(d); });
     start();
 }
 
 Gateway::~Gateway() = default;
 
+void Gateway::handle_datagram(const Datagram& datagram)
+{
+    if (process_)
+        process_->handle_datagram(datagram);
+}
+
 void Gateway::start()
 {
     world_->note("gateway: starts");
-    process_ = std::make_unique<Process>(*world_, config_, dropped_);
+    process_ = std::make_unique<Process>(*world_, config_, internet_, dropped_, relayed_);
     good_since_ = world_->now();
     if (!silent_)
         return;

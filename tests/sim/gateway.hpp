@@ -1,10 +1,11 @@
 #pragma once
 
+#include "internet.hpp"
 #include "narrowlink/control/gateway_session.hpp"
 #include "narrowlink/control/registry.hpp"
+#include "narrowlink/control/rendezvous.hpp"
 #include "narrowlink/relay/queue.hpp"
 #include "narrowlink/relay/table.hpp"
-#include "network.hpp"
 
 #include <array>
 #include <map>
@@ -26,9 +27,12 @@ public:
         double loss = 0;    ///< share of relay messages that vanish between two sessions
         double reorder = 0; ///< share that others overtake
         Duration longest_detour = milliseconds{30};
+        /// Of the probe service, at `addresses` of the internet; there has to be one then.
+        std::optional<control::Rendezvous::Config> rendezvous;
     };
 
-    Gateway(World& world, Config config);
+    /// `internet`: nullptr where nodes have no UDP.
+    Gateway(World& world, Config config, Internet* internet = nullptr);
     ~Gateway();
 
     void start();
@@ -61,17 +65,23 @@ public:
     /// Relay messages that a full queue has dropped.
     [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
 
+    /// Bytes of relay messages that came from nodes.
+    [[nodiscard]] std::uint64_t relayed() const { return relayed_; }
+
 private:
     class Process;
     class Session;
 
+    void handle_datagram(const Datagram&);
+
     World* world_;
     Config config_;
+    Internet* internet_;
     std::unique_ptr<Process> process_;
     std::vector<std::weak_ptr<Connection>> connections_;
     bool silent_ = false;
     Instant good_since_;
-    std::uint64_t dropped_ = 0;
+    std::uint64_t dropped_ = 0, relayed_ = 0;
     Life life_;
 };
 

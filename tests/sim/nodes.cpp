@@ -13,10 +13,13 @@ namespace {
 
 constexpr Duration longest_dial = milliseconds{30};
 
-control::Hello hello_of(World& world, const Person& person)
+control::Hello hello_of(World& world, const NodeSettings& settings)
 {
-    return {.features = {},
-            .key = person.pin,
+    std::vector<std::string> features;
+    if (settings.host != nullptr)
+        features.emplace_back(control::direct_feature);
+    return {.features = std::move(features),
+            .key = settings.person->pin,
             .instance = {world.cores.array<16>()},
             .software = "narrowlink/sim",
             .policies = {}};
@@ -52,7 +55,7 @@ public:
               path::Pair::server(agent.settings_.pair,
                                  {agent.settings_.person->credentials, introduction.key},
                                  agent.world_.now(), agent.world_.cores),
-              *this, [&agent] { agent.node_.wake(); })}
+              *this, [&agent] { agent.wake(); })}
     {
     }
 
@@ -124,8 +127,11 @@ AgentNode::AgentNode(World& world, Gateway& gateway, Access& access, NodeSetting
     : world_{world}
     , settings_{std::move(settings)}
     , conversations_{conversations}
-    , node_{world, gateway, access, settings_.claims, hello_of(world, *settings_.person), *this}
+    , node_{world, gateway, access, settings_.claims, hello_of(world, settings_), *this}
 {
+    DirectNode::Owner& owner = *this;
+    if (settings_.host != nullptr)
+        direct_ = std::make_unique<DirectNode>(world, *settings_.host, control::Role::agent, owner);
     node_.start();
 }
 
@@ -146,7 +152,43 @@ void AgentNode::handle_session_event(const control::NodeSession::Event& event)
     } else if (const auto* released = std::get_if<control::Released>(&event)) {
         if (ServedPair* pair = find(released->pair, released->client_key))
             pair->close();
+    } else if (direct_) {
+        handle_direct_event(event);
     }
+}
+
+void AgentNode::handle_direct_event(const control::NodeSession::Event& event)
+{
+    if (const auto* observe = std::get_if<control::Observe>(&event)) {
+        direct_->observe(*observe);
+        node_.session()->tell_candidates(world_.now(), {.addresses = direct_->own_addresses()});
+        node_.wake();
+    } else if (const auto* survey = std::get_if<control::SurveyRequest>(&event)) {
+        direct_->survey(*survey);
+    } else if (const auto* nat = std::get_if<control::NatDescription>(&event)) {
+        direct_->handle_nat(*nat);
+    } else if (const auto* punch = std::get_if<control::Punch>(&event)) {
+        if (ServedPair* pair = find(punch->pair, punch->client_key))
+            direct_->punch(*punch, pair->driver());
+    } else if (const auto* aim = std::get_if<control::Aim>(&event)) {
+        if (ServedPair* pair = find(aim->pair, aim->client_key))
+            direct_->aim(*aim, pair->driver());
+    }
+}
+
+void AgentNode::handle_filtered(const control::Filtered& filtered)
+{
+    if (auto* session = node_.session()) {
+        session->tell_filtered(world_.now(), filtered);
+        node_.wake();
+    }
+}
+
+void AgentNode::wake()
+{
+    node_.wake();
+    if (direct_)
+        direct_->wake();
 }
 
 void AgentNode::introduce(const control::Introduction& introduction)
@@ -176,6 +218,8 @@ void AgentNode::reap()
             continue;
         }
         node_.detach(it->second->driver());
+        if (direct_)
+            direct_->forget(it->second->driver());
         if (auto* session = node_.session()) {
             session->release(world_.now(), it->first.id, it->first.client);
             node_.wake();
@@ -191,7 +235,7 @@ public:
     AgentConnection(ClientNode& client, path::Pair pair)
         : client_{client}
         , driver_{std::make_shared<PairDriver>(client.world_, std::move(pair), *this,
-                                               [&client] { client.node_.wake(); })}
+                                               [&client] { client.wake(); })}
     {
     }
 
@@ -201,6 +245,17 @@ private:
     void handle_connected() override { tell(); }
 
     void handle_streams_available() override { tell(); }
+
+    void handle_path_changed(const path::PathChanged& change) override
+    {
+        constexpr auto direct = path::CarrierKind::direct_udp;
+        client_.upgrades_ += change.reason == path::ChangeReason::better ? 1 : 0;
+        client_.downgrades_ += client_.path_ == direct && change.carrier != direct ? 1 : 0;
+        client_.path_ = change.carrier;
+        client_.world_.note("{}: path {}, {}", client_.settings_.claims.name,
+                            change.carrier ? path::to_string(*change.carrier) : "none",
+                            path::to_string(change.reason));
+    }
 
     void handle_closed(const quic::Closed& closed) override
     {
@@ -223,9 +278,13 @@ ClientNode::ClientNode(World& world, Gateway& gateway, Access& access, NodeSetti
     : world_{world}
     , settings_{std::move(settings)}
     , agent_{std::move(agent)}
-    , node_{world, gateway, access, settings_.claims, hello_of(world, *settings_.person), *this}
+    , node_{world, gateway, access, settings_.claims, hello_of(world, settings_), *this}
     , pair_id_{first_pair_id.value_or(wire::PairId{world.cores.array<16>()})}
 {
+    DirectNode::Owner& owner = *this;
+    if (settings_.host != nullptr)
+        direct_ =
+            std::make_unique<DirectNode>(world, *settings_.host, control::Role::client, owner);
     node_.start();
 }
 
@@ -241,7 +300,7 @@ ClientNode::~ClientNode()
 
 void ClientNode::open(Conversation& conversation)
 {
-    conversation.last_progress = world_.now();
+    conversation.last_progress = world_.true_now();
     conversation.started = true;
     pending_.push_back(&conversation);
     open_pending();
@@ -262,7 +321,7 @@ void ClientNode::open_pending()
         if (!id)
             return;
         pending_.pop_front();
-        conversation.last_progress = world_.now();
+        conversation.last_progress = world_.true_now();
         talks_.push_back(nullptr);
         const auto place = std::prev(talks_.end());
         // The driver's owner has to stay for as long as the driver.
@@ -299,8 +358,11 @@ void ClientNode::introduce()
 
 void ClientNode::retire()
 {
-    if (connection_)
+    if (connection_) {
         node_.detach(*connection_->driver());
+        if (direct_)
+            direct_->forget(*connection_->driver());
+    }
     connection_.reset();
     pair_id_ = wire::PairId{world_.cores.array<16>()};
     pair_existed_ = false;
@@ -338,7 +400,72 @@ void ClientNode::handle_session_event(const control::NodeSession::Event& event)
         close_pair();
         retire();
         world_.post(life_, [this] { open_pending(); });
+    } else if (direct_) {
+        handle_direct_event(event);
     }
+}
+
+void ClientNode::handle_direct_event(const control::NodeSession::Event& event)
+{
+    const auto is_ours = [this](const auto& message) {
+        return message.pair == pair_id_ && connection_;
+    };
+    if (const auto* observe = std::get_if<control::Observe>(&event)) {
+        direct_->observe(*observe);
+        node_.session()->tell_candidates(world_.now(), {.addresses = direct_->own_addresses()});
+        node_.wake();
+    } else if (const auto* survey = std::get_if<control::SurveyRequest>(&event)) {
+        direct_->survey(*survey);
+    } else if (const auto* nat = std::get_if<control::NatDescription>(&event)) {
+        direct_->handle_nat(*nat);
+    } else if (const auto* punch = std::get_if<control::Punch>(&event)) {
+        if (is_ours(*punch))
+            direct_->punch(*punch, *connection_->driver());
+    } else if (const auto* aim = std::get_if<control::Aim>(&event)) {
+        if (is_ours(*aim))
+            direct_->aim(*aim, *connection_->driver());
+    } else if (const auto* unreachable = std::get_if<control::Unreachable>(&event)) {
+        if (is_ours(*unreachable))
+            direct_->handle_unreachable(*unreachable, *connection_->driver());
+    }
+}
+
+void ClientNode::handle_meeting_due(PairDriver& driver)
+{
+    control::NodeSession* session = node_.session();
+    if (session == nullptr || !connection_ || connection_->driver().get() != &driver)
+        return;
+    session->meet(world_.now(), pair_id_);
+    node_.wake();
+}
+
+void ClientNode::handle_filtered(const control::Filtered& filtered)
+{
+    if (auto* session = node_.session()) {
+        session->tell_filtered(world_.now(), filtered);
+        node_.wake();
+    }
+}
+
+void ClientNode::handle_punched(PairDriver& driver, std::uint32_t attempt, bool opened)
+{
+    control::NodeSession* session = node_.session();
+    if (session == nullptr || !connection_ || connection_->driver().get() != &driver)
+        return;
+    session->tell_punched(world_.now(), {.pair = pair_id_, .attempt = attempt, .opened = opened});
+    node_.wake();
+}
+
+void ClientNode::wake()
+{
+    node_.wake();
+    if (direct_)
+        direct_->wake();
+}
+
+std::optional<path::CarrierKind> ClientNode::path() const
+{
+    return connection_ ? connection_->driver()->pair().current() : std::nullopt;
 }
 
 void ClientNode::handle_introduced(const control::Introduced& introduced)

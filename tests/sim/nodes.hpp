@@ -1,6 +1,7 @@
 #pragma once
 
 #include "conversation.hpp"
+#include "direct_node.hpp"
 #include "relay_node.hpp"
 
 #include <list>
@@ -19,10 +20,11 @@ struct NodeSettings {
     const Person* person;
     Claims claims;
     path::Pair::Config pair;
+    Host* host = nullptr; ///< for direct paths; nothing: relay only
 };
 
 /// Plays agent::Agent and what it dials.
-class AgentNode final : RelayNode::Owner {
+class AgentNode final : RelayNode::Owner, DirectNode::Owner {
 public:
     AgentNode(World& world, Gateway& gateway, Access& access, NodeSettings settings,
               Conversations& conversations);
@@ -34,6 +36,9 @@ public:
     [[nodiscard]] Instant connected_at() const { return connected_at_; }
 
     [[nodiscard]] unsigned sessions_lost() const { return node_.sessions_lost(); }
+
+    /// nullptr without a host.
+    [[nodiscard]] const DirectNode* direct() const { return direct_.get(); }
 
 private:
     class ServedPair;
@@ -47,10 +52,19 @@ private:
 
     void handle_session(const control::NodeSession::Established&) override
     {
-        connected_at_ = std::min(connected_at_, world_.now());
+        connected_at_ = std::min(connected_at_, world_.true_now());
     }
 
     void handle_session_event(const control::NodeSession::Event&) override;
+    void handle_direct_event(const control::NodeSession::Event&);
+
+    void handle_meeting_due(PairDriver&) override {} // the client asks
+
+    void handle_filtered(const control::Filtered&) override;
+
+    void handle_punched(PairDriver&, std::uint32_t, bool) override {} // the client tells
+
+    void wake();
     void introduce(const control::Introduction&);
     ServedPair* find(const wire::PairId&, const std::optional<crypto::Pin>& client);
     void reap();
@@ -61,11 +75,12 @@ private:
     std::map<PairKey, std::unique_ptr<ServedPair>> pairs_;
     Instant connected_at_ = never;
     RelayNode node_;
+    std::unique_ptr<DirectNode> direct_;
     Life life_;
 };
 
 /// Plays client::ClientNode with its AgentLink, and the applications in front of it.
-class ClientNode final : RelayNode::Owner {
+class ClientNode final : RelayNode::Owner, DirectNode::Owner {
 public:
     ClientNode(World& world, Gateway& gateway, Access& access, NodeSettings settings,
                std::string agent, std::optional<wire::PairId> first_pair_id);
@@ -79,6 +94,17 @@ public:
 
     [[nodiscard]] unsigned sessions_lost() const { return node_.sessions_lost(); }
 
+    /// nullptr without a host.
+    [[nodiscard]] const DirectNode* direct() const { return direct_.get(); }
+
+    /// The carrier in use; nothing where there is none, or no pair.
+    [[nodiscard]] std::optional<path::CarrierKind> path() const;
+
+    /// Changes to a direct carrier on which the agent has answered, and away from one.
+    [[nodiscard]] unsigned upgrades() const { return upgrades_; }
+
+    [[nodiscard]] unsigned downgrades() const { return downgrades_; }
+
 private:
     class AgentConnection;
 
@@ -87,6 +113,11 @@ private:
     void handle_session_lost() override { introducing_ = false; }
 
     void handle_session_event(const control::NodeSession::Event&) override;
+    void handle_direct_event(const control::NodeSession::Event&);
+    void handle_meeting_due(PairDriver&) override;
+    void handle_filtered(const control::Filtered&) override;
+    void handle_punched(PairDriver&, std::uint32_t attempt, bool opened) override;
+    void wake();
     void handle_introduced(const control::Introduced&);
     void introduce();
     void retire();
@@ -98,6 +129,9 @@ private:
     NodeSettings settings_;
     std::string agent_;
     RelayNode node_;
+    std::unique_ptr<DirectNode> direct_;
+    std::optional<path::CarrierKind> path_;
+    unsigned upgrades_ = 0, downgrades_ = 0;
     wire::PairId pair_id_;
     bool pair_existed_ = false;
     bool introducing_ = false;

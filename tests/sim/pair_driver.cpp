@@ -34,6 +34,8 @@ void PairDriver::drain_events()
     while (const auto event = pair_.poll_event())
         tell(*event);
     telling_ = false;
+    if (pair_.take_wake())
+        wake_carriers_();
     timer_.expires_at(closed_ ? never : std::max(pair_.deadline(), quiet_until_));
 }
 
@@ -41,6 +43,8 @@ void PairDriver::tell(const path::Event& event)
 {
     if (const auto* other = std::get_if<quic::Event>(&event))
         tell(*other);
+    else if (const auto* change = std::get_if<path::PathChanged>(&event))
+        owner_->handle_path_changed(*change);
 }
 
 void PairDriver::tell(const quic::Event& event)
