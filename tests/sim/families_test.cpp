@@ -1,57 +1,9 @@
-// Each family is a kind of trouble; each seed is one history of it.
-//
-//   SIM_SEEDS  histories over all families (4000; 1000 with sanitizers)
-//   SIM_SEED   the first seed (1): with SIM_SEEDS=1 and --gtest_filter the one history of a failure
-//   SIM_TALK   print what was measured
+// Each family is a kind of trouble; each seed is one history of it. See families.hpp for the
+// variables.
 
-#include "history.hpp"
-
-#include <gtest/gtest.h>
-
-#include <cstdlib>
-#include <iostream>
+#include "families.hpp"
 
 namespace narrowlink::sim {
-namespace {
-
-std::uint64_t number_from(const char* variable, std::uint64_t otherwise)
-{
-    const char* text = std::getenv(variable);
-    return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
-
-/// `percent` of all seeds go to this family.
-void run_family(const Character& character, std::uint64_t percent)
-{
-    const std::uint64_t first = number_from("SIM_SEED", 1);
-    const std::uint64_t count =
-        std::max<std::uint64_t>(1, number_from("SIM_SEEDS", SIM_SEEDS_DEFAULT) * percent / 100);
-    History::Measured total;
-    unsigned failures = 0;
-    const unsigned most_failures = static_cast<unsigned>(number_from("SIM_FAILURES", 1));
-    for (std::uint64_t seed = first; seed < first + count; ++seed) {
-        History history{seed, character};
-        const auto failure = history.run();
-        EXPECT_FALSE(failure.has_value())
-            << *failure << "\nSIM_SEED=" << seed << " SIM_SEEDS=1 sim_tests --gtest_filter="
-            << ::testing::UnitTest::GetInstance()->current_test_info()->test_suite_name() << '.'
-            << ::testing::UnitTest::GetInstance()->current_test_info()->name() << '\n'
-            << history.trace();
-        if (failure && ++failures == most_failures)
-            return;
-        total.longest_stall = std::max(total.longest_stall, history.measured().longest_stall);
-        total.lasted += history.measured().lasted;
-        total.bytes += history.measured().bytes;
-        total.dropped += history.measured().dropped;
-    }
-    if (std::getenv("SIM_TALK") != nullptr)
-        std::cout << fmt::format(
-            "{} histories, {} s, {} MB, {} dropped by queues, longest stall {} ms\n", count,
-            total.lasted / seconds{1}, total.bytes / 1'000'000, total.dropped,
-            total.longest_stall / milliseconds{1});
-}
-
-} // namespace
 
 TEST(Sim, OneSeedIsOneHistory)
 {
@@ -91,8 +43,8 @@ TEST(Sim, StreamsSurviveFullQueues)
 }
 
 // Socket buffers and queues hold seconds of what such a link takes, so all repairs take that long.
-// At 20 kB/s a congestion window of packets of 16 KiB is a queue of 12 s: what was lost in it is missed
-// a round trip later, sent again a window later, and lost again in 1 of 200 histories.
+// At 20 kB/s a congestion window of packets of 16 KiB is a queue of 12 s: what was lost in it is
+// missed a round trip later, sent again a window later, and lost again in 1 of 200 histories.
 TEST(Sim, StreamsArriveWholeOverSlowLinks)
 {
     run_family({.clients = {1, 2},

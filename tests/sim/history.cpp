@@ -6,6 +6,8 @@
 
 #include "history.hpp"
 
+#include "couple.hpp"
+
 #include <algorithm>
 
 namespace narrowlink::sim {
@@ -23,13 +25,18 @@ Gateway::Config gateway_config(const Character& character)
     config.queue = character.queue;
     config.loss = character.loss;
     config.reorder = character.reorder;
+    if (!character.routers.empty())
+        config.rendezvous = probe_service();
     return config;
 }
 
 } // namespace
 
 History::History(std::uint64_t seed, const Character& character)
-    : character_{character}, world_{seed}, gateway_{world_, gateway_config(character)}
+    : character_{character}
+    , world_{seed}
+    , internet_{world_}
+    , gateway_{world_, gateway_config(character), &internet_}
 {
     const std::size_t agents = draw(character_.agents);
     for (std::size_t number = 0; number < agents; ++number)
@@ -66,6 +73,23 @@ std::unique_ptr<Access> History::make_access()
     return std::make_unique<Access>(world_, up, down);
 }
 
+Site& History::make_site(const Access& access)
+{
+    const auto& kinds = character_.routers;
+    const NatKind& kind = nat_kind(kinds[world_.plan.below(kinds.size())]);
+    Site& site = *sites_.emplace_back(std::make_unique<Site>(internet_, kind));
+    site.up = access.up;
+    site.down = access.down;
+    world_.note("a node is behind {}", kind.name);
+    return site;
+}
+
+std::unique_ptr<Host> History::make_host(const Access& access)
+{
+    return character_.routers.empty() ? nullptr
+                                      : std::make_unique<Host>(world_, access, make_site(access));
+}
+
 void History::add_agent(std::size_t number)
 {
     NodeSettings settings{.person = &person(number),
@@ -76,10 +100,14 @@ void History::add_agent(std::size_t number)
                           .pair = {}};
     settings.pair.resume_window = character_.agent_patience();
     settings.pair.quic.streams = character_.streams_at_once;
-    AgentHost host{.access = make_access(), .settings = std::move(settings), .node = {}};
+    AgentHost host{
+        .access = make_access(), .settings = std::move(settings), .host = {}, .node = {}};
+    host.host = make_host(*host.access);
+    host.settings.host = host.host.get();
     host.good_since = world_.now();
     agents_.push_back(std::move(host));
     AgentHost& there = agents_.back();
+    const World::On machine{world_, there.access->machine()};
     there.node = std::make_unique<AgentNode>(world_, gateway_, *there.access, there.settings,
                                              conversations_);
 }
@@ -97,11 +125,15 @@ void History::add_client(std::size_t agent, std::size_t number)
     ClientHost host{.access = make_access(),
                     .settings = std::move(settings),
                     .agent = agent,
+                    .host = {},
                     .node = {},
                     .conversations = {}};
+    host.host = make_host(*host.access);
+    host.settings.host = host.host.get();
     std::optional<wire::PairId> pair_id;
     if (character_.same_pair_ids)
         pair_id.emplace().bytes.fill(std::byte{0x11});
+    const World::On machine{world_, host.access->machine()};
     host.node = std::make_unique<ClientNode>(world_, gateway_, *host.access, host.settings,
                                              agents_[agent].settings.claims.name, pair_id);
     clients_.push_back(std::move(host));
@@ -153,6 +185,7 @@ void History::schedule_conversations(std::size_t client)
         const auto id = static_cast<std::uint32_t>(conversations_.size() + 1);
         Conversation& conversation = conversations_[id];
         conversation.plan = draw_plan(id);
+        const World::On machine{world_, clients_[client].access->machine()};
         clients_[client].conversations.push_back(id);
         world_.after(conversation.plan.starts_after, life_, [this, client, &conversation] {
             ClientHost& host = clients_[client];
@@ -188,6 +221,10 @@ void History::strike(Fault fault, std::uint64_t victim, Duration outage)
                                              : *clients_[number - agents_.size()].access;
     world_.note("fault {} at node {} for {} ms", static_cast<int>(fault), number,
                 outage / milliseconds{1});
+    if (access.machine()->is_asleep()) { // it cannot be worse off
+        --faults_left_;
+        return;
+    }
     switch (fault) {
     case Fault::reset: reset(access, {}); return;
     case Fault::reset_at_node: reset(access, {.node = true, .gateway = false}); return;
@@ -200,11 +237,124 @@ void History::strike(Fault fault, std::uint64_t victim, Duration outage)
     case Fault::client_killed: {
         ClientHost& host = clients_[victim % clients_.size()];
         host.killed = true;
+        const World::On machine{world_, host.access->machine()};
         host.node.reset();
         --faults_left_;
         return;
     }
+    case Fault::direct_dead:
+    case Fault::direct_dead_one_way:
+    case Fault::direct_slow:
+    case Fault::direct_lossy:
+    case Fault::direct_flaps: strike_direct(fault, victim, outage); return;
+    case Fault::router_rebooted:
+        host_of(number).site().router().reboot();
+        disturb_direct(access);
+        --faults_left_;
+        return;
+    case Fault::roams: roam(access, host_of(number)); return;
+    case Fault::suspended:
+    case Fault::stopped: sleep(access, fault == Fault::suspended, outage); return;
     }
+}
+
+Host& History::host_of(std::size_t node)
+{
+    return node < agents_.size() ? *agents_[node].host : *clients_[node - agents_.size()].host;
+}
+
+void History::set_trouble(const ClientHost& client, const Trouble& forth, const Trouble& back)
+{
+    const Site* const here = &client.host->site();
+    const Site* const there = &agents_[client.agent].host->site();
+    internet_.trouble(here, there) = forth;
+    internet_.trouble(there, here) = back;
+}
+
+void History::strike_direct(Fault fault, std::uint64_t victim, Duration outage)
+{
+    ClientHost& client = clients_[victim % clients_.size()];
+    Dice& dice = world_.plan;
+    Trouble forth, back;
+    if (fault == Fault::direct_slow) {
+        for (Trouble* trouble : {&forth, &back}) {
+            trouble->delay = dice.between(Duration{}, milliseconds{300});
+            trouble->jitter = dice.between(Duration{}, milliseconds{20});
+            trouble->bytes_per_second =
+                static_cast<double>(dice.between_magnitudes(100'000, 5'000'000));
+        }
+    } else if (fault == Fault::direct_lossy) {
+        forth.loss = static_cast<double>(dice.below(150)) / 1e3;
+        back.loss = static_cast<double>(dice.below(150)) / 1e3;
+    } else if (fault == Fault::direct_dead_one_way) {
+        (dice.chance(0.5) ? forth : back).dead = true;
+    } else {
+        forth.dead = back.dead = true;
+    }
+    const bool flaps = fault == Fault::direct_flaps;
+    const Instant end = world_.now() + outage;
+    set_trouble(client, forth, back);
+    if (forth.dead || back.dead)
+        client.direct_since = never;
+    const Duration turn =
+        flaps ? std::min(outage, dice.between(Duration{milliseconds{50}}, seconds{3})) : outage;
+    world_.after(turn, life_, [this, fault, flaps, victim, end, &client] {
+        set_trouble(client, {}, {});
+        const Duration rest = world_.plan.between(Duration{milliseconds{50}}, seconds{3});
+        if (!flaps || world_.now() + rest >= end) {
+            world_.note("the way between the sites is as it was");
+            --faults_left_;
+            return;
+        }
+        world_.after(rest, life_, [this, fault, victim, end] {
+            strike_direct(fault, victim, std::max(end - world_.now(), Duration{milliseconds{1}}));
+        });
+    });
+}
+
+/// Nobody promises that the direct paths of this node still work.
+void History::disturb_direct(const Access& access)
+{
+    for (ClientHost& client : clients_)
+        if (client.access.get() == &access || agents_[client.agent].access.get() == &access)
+            client.direct_since = never;
+}
+
+void History::watch_direct(ClientHost& client)
+{
+    if (!client.node || client.host == nullptr)
+        return;
+    const unsigned changes = client.node->upgrades();
+    if (client.node->path() != path::CarrierKind::direct_udp)
+        client.direct_since = never;
+    else if (changes > client.upgrades)
+        client.direct_since = world_.now();
+    client.upgrades = changes;
+}
+
+/// Its connection to the gateway, which had the old address, is dead; nobody says so.
+void History::roam(Access& access, Host& host)
+{
+    disturb_direct(access);
+    host.move_to(make_site(access));
+    reset(access, {.node = false, .gateway = false});
+}
+
+void History::sleep(Access& access, bool clock_stands, Duration outage)
+{
+    if (!access.is_up()) {
+        --faults_left_;
+        return;
+    }
+    disturb_direct(access);
+    access.fail(false);
+    world_.suspend(*access.machine());
+    world_.after(outage, life_, [this, &access, clock_stands] {
+        world_.resume(*access.machine(), clock_stands);
+        access.restore();
+        world_.note("a node is awake");
+        --faults_left_;
+    });
 }
 
 void History::reset(Access& access, Connection::Learns learns)
@@ -225,6 +375,7 @@ void History::break_access(Access& access, bool with_an_error, Duration outage)
         --faults_left_;
         return;
     }
+    disturb_direct(access);
     access.fail(with_an_error);
     world_.after(outage, life_, [this, &access] {
         access.restore();
@@ -239,13 +390,18 @@ void History::kill_agent(AgentHost& host, Duration outage)
         --faults_left_;
         return;
     }
-    host.node.reset();
+    {
+        const World::On machine{world_, host.access->machine()};
+        host.node.reset();
+    }
+    disturb_direct(*host.access);
     host.good_since = never;
     world_.after(outage, life_, [this, &host] {
         world_.note("{} starts again", host.settings.claims.name);
+        const World::On machine{world_, host.access->machine()};
         host.node = std::make_unique<AgentNode>(world_, gateway_, *host.access, host.settings,
                                                 conversations_);
-        host.good_since = world_.now();
+        host.good_since = world_.true_now();
         --faults_left_;
     });
 }
@@ -279,6 +435,8 @@ std::optional<std::string> History::run()
     const Instant begin = world_.now();
     while (!world_.has_failed() && !is_over()) {
         world_.run_until(world_.now() + look_interval);
+        for (ClientHost& client : clients_)
+            watch_direct(client);
         look_for_stalls();
         if (world_.now() > begin + character_.longest_history) {
             std::string text = "the history does not come to its end:";
@@ -291,6 +449,11 @@ std::optional<std::string> History::run()
     measured_.dropped = gateway_.dropped();
     for (const auto& [id, conversation] : conversations_)
         measured_.bytes += conversation.client->received + conversation.agent->received;
+    for (const ClientHost& client : clients_)
+        if (client.node) {
+            measured_.upgrades += client.node->upgrades();
+            measured_.downgrades += client.node->downgrades();
+        }
     if (!world_.has_failed())
         judge();
     if (!world_.has_failed())

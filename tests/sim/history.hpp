@@ -16,6 +16,17 @@ enum class Fault {
     gateway_without_power,
     agent_killed, ///< comes back as another process
     client_killed,
+
+    // Of direct paths.
+    direct_dead,         ///< a black hole between the two sites
+    direct_dead_one_way, ///< in one direction
+    direct_slow,         ///< late, and of little rate
+    direct_lossy,
+    direct_flaps,    ///< dead and alive in turns
+    router_rebooted, ///< it forgets its mappings
+    roams,           ///< a node is in another site, with other addresses, and is not told so
+    suspended,       ///< a node sleeps, and its clock with it
+    stopped,         ///< a node sleeps, and finds that time has passed
 };
 
 /// What may happen in the histories of one family. Ranges are drawn from, ends included.
@@ -43,6 +54,8 @@ struct Character {
     Range fault_count{1, 4};
     Duration faults_within = seconds{10};
     Range outage_ms{0, 30'000};
+
+    std::vector<std::string_view> routers; ///< kinds to draw from; empty: there is no UDP
 
     bool same_pair_ids = false;
     std::uint64_t streams_at_once = 1'024; ///< that an agent allows
@@ -74,6 +87,8 @@ public:
         Duration lasted{};
         std::uint64_t bytes = 0;
         std::uint64_t dropped = 0;
+        std::uint64_t upgrades = 0;   ///< to a direct path
+        std::uint64_t downgrades = 0; ///< from one, by the client
     };
 
     [[nodiscard]] const Measured& measured() const { return measured_; }
@@ -82,6 +97,7 @@ private:
     struct AgentHost {
         std::unique_ptr<Access> access;
         NodeSettings settings;
+        std::unique_ptr<Host> host; ///< where there is UDP
         std::unique_ptr<AgentNode> node;
         Instant good_since{};
     };
@@ -90,13 +106,19 @@ private:
         std::unique_ptr<Access> access;
         NodeSettings settings;
         std::size_t agent;
+        std::unique_ptr<Host> host;
         std::unique_ptr<ClientNode> node;
         std::vector<std::uint32_t> conversations;
         bool killed = false;
+        unsigned upgrades = 0; ///< that were seen
+        /// Since when it uses a direct path to which nothing has happened.
+        Instant direct_since = never;
     };
 
     [[nodiscard]] std::uint64_t draw(Character::Range range);
     std::unique_ptr<Access> make_access();
+    Site& make_site(const Access& access);
+    std::unique_ptr<Host> make_host(const Access& access);
     void add_agent(std::size_t number);
     void add_client(std::size_t agent, std::size_t number);
     Plan draw_plan(std::uint32_t id);
@@ -108,6 +130,13 @@ private:
     void reset(Access& access, Connection::Learns learns);
     void kill_agent(AgentHost& host, Duration outage);
     void lose_gateway(bool power, Duration outage);
+    void strike_direct(Fault fault, std::uint64_t victim, Duration outage);
+    void set_trouble(const ClientHost&, const Trouble& forth, const Trouble& back);
+    void disturb_direct(const Access& access);
+    Host& host_of(std::size_t node);
+    void roam(Access& access, Host& host);
+    void sleep(Access& access, bool clock_stands, Duration outage);
+    void watch_direct(ClientHost& client);
 
     [[nodiscard]] bool is_over() const;
     void look_for_stalls();
@@ -119,7 +148,9 @@ private:
 
     Character character_;
     World world_;
+    Internet internet_;
     Gateway gateway_;
+    std::vector<std::unique_ptr<Site>> sites_;
     Conversations conversations_;
     std::vector<AgentHost> agents_;
     std::vector<ClientHost> clients_;

@@ -1,7 +1,8 @@
 // Theory of operation
 //
-// Stall: a pair whose streams wait although both nodes, the gateway and the networks between them
-// have been there for `longest_stall`, and not one byte arrived in that time. Where TCP itself
+// Stall: a pair whose streams wait although both nodes, the gateway and the networks between them,
+// or a direct path to which nothing has happened since it was taken up, have been there for
+// `longest_stall`, and not one byte arrived in that time. Where TCP itself
 // cannot know earlier that the network is back (Access::good_since), the time counts from when it
 // can.
 //
@@ -17,6 +18,7 @@ namespace narrowlink::sim {
 namespace {
 
 constexpr Duration longest_start = seconds{45}; // drive::RelayNode waits up to 37.5 s
+constexpr std::size_t main_sockets = 2;         // one per address family
 constexpr Duration pair_silence = seconds{60};  // path::Pair::Config
 
 } // namespace
@@ -26,8 +28,10 @@ void History::look_for_stalls()
     const Instant now = world_.now();
     for (const ClientHost& client : clients_) {
         const AgentHost& agent = agents_[client.agent];
-        Instant last = std::max({client.access->good_since(), agent.access->good_since(),
-                                 agent.good_since, gateway_.good_since()});
+        const Instant relay_since =
+            std::max({client.access->good_since(), agent.access->good_since(), agent.good_since,
+                      gateway_.good_since()});
+        Instant last = std::min(relay_since, client.direct_since);
         if (last == never || client.killed)
             continue;
         // A new process has nothing to resume and takes its time to connect.
@@ -137,9 +141,11 @@ void History::wind_up()
 {
     constexpr Duration goodbye = seconds{10}; // a session may have to come back first
     world_.run_until(world_.now() + goodbye);
-    for (ClientHost& host : clients_)
+    for (ClientHost& host : clients_) {
+        const World::On machine{world_, host.access->machine()};
         if (host.node)
             host.node->close();
+    }
     world_.run_until(world_.now() + std::max(character_.resume_window, pair_silence) + seconds{5});
     if (!world_.has_failed())
         look_for_leaks_at_gateway();
@@ -150,6 +156,9 @@ void History::wind_up()
         if (!world_.has_failed() && host.node->pairs() != 0)
             world_.fail(fmt::format("{} still has {} pairs", host.settings.claims.name,
                                     host.node->pairs()));
+        else if (!world_.has_failed() && host.host && host.host->sockets() != main_sockets)
+            world_.fail(fmt::format("{} still has {} sockets", host.settings.claims.name,
+                                    host.host->sockets()));
 }
 
 void History::look_for_leaks_at_gateway()
