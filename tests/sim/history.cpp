@@ -294,8 +294,10 @@ void History::strike_direct(Fault fault, std::uint64_t victim, Duration outage)
     const bool flaps = fault == Fault::direct_flaps;
     const Instant end = world_.now() + outage;
     set_trouble(client, forth, back);
-    if (forth.dead || back.dead)
+    if (forth.dead || back.dead) {
+        watch_direct(client);
         client.direct_since = never;
+    }
     const Duration turn =
         flaps ? std::min(outage, dice.between(Duration{milliseconds{50}}, seconds{3})) : outage;
     world_.after(turn, life_, [this, fault, flaps, victim, end, &client] {
@@ -316,8 +318,10 @@ void History::strike_direct(Fault fault, std::uint64_t victim, Duration outage)
 void History::disturb_direct(const Access& access)
 {
     for (ClientHost& client : clients_)
-        if (client.access.get() == &access || agents_[client.agent].access.get() == &access)
+        if (client.access.get() == &access || agents_[client.agent].access.get() == &access) {
+            watch_direct(client); // an upgrade of before
             client.direct_since = never;
+        }
 }
 
 void History::watch_direct(ClientHost& client)
