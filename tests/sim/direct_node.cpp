@@ -15,8 +15,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t direct_mtu = 1'200;
-constexpr std::size_t train_size = 65'487 / direct_mtu * direct_mtu;
+constexpr std::size_t train_size = 65'487;
 constexpr std::array<Duration, 3> survey_intervals{100ms, 300ms, 600ms};
 constexpr Duration keep_alive_interval = 15s;
 constexpr std::array<Duration, 5> meeting_intervals{1s, 5s, 30s, 120s, 600s};
@@ -67,13 +66,60 @@ std::vector<SocketAddress> DirectNode::own_addresses() const
 
 void DirectNode::handle_datagram(const SocketPtr& socket, const SocketAddress& from, Bytes bytes)
 {
-    if (bytes.size() != wire::probe_size || !handle_probe(socket, from, bytes))
-        if (const auto way = ways_.find({socket->id, from}); way != ways_.end()) {
-            PairDriver& driver = *way->second.driver;
-            driver.pair().handle_packets(world_->now(), way->second.carrier, bytes, bytes.size());
-            driver.settle();
-        }
+    const auto way = ways_.find({socket->id, from});
+    const auto id = wire::probe_id(bytes);
+    const auto* of_way = way == ways_.end() ? nullptr : probe_id_of(way->second);
+    const bool may_be = bytes.size() == wire::probe_size || (of_way != nullptr && id == *of_way);
+    if ((!may_be || !handle_probe(socket, from, bytes)) && way != ways_.end()) {
+        PairDriver& driver = *way->second.driver;
+        driver.pair().handle_packets(world_->now(), way->second.carrier, bytes, bytes.size());
+        driver.settle();
+    }
     wake();
+}
+
+const wire::ProbeId* DirectNode::probe_id_of(const Way& way) const
+{
+    const auto peer = peers_.find(way.driver);
+    return peer == peers_.end() ? nullptr : &peer->second.channel.id();
+}
+
+void DirectNode::handle_size_probe(const wire::Probe& probe, const WayName& name, Peer& peer,
+                                   std::size_t size)
+{
+    const auto found = ways_.find(name);
+    if (found == ways_.end() || probe_id_of(found->second) != &peer.channel.id())
+        return;
+    Way& way = found->second;
+    if (probe.kind == wire::ProbeKind::fits) {
+        if (way.mtu_search.handle_answer(world_->now(), probe.token))
+            way.driver->pair().set_mtu(way.carrier, way.mtu_search.mtu());
+    } else if (probe.token == size) {
+        send_probe(peer.channel, *way.socket,
+                   {.kind = wire::ProbeKind::fits, .token = probe.token, .seen = {}}, name.remote);
+    }
+}
+
+void DirectNode::search_mtu(Instant now, const WayName& name, Way& way)
+{
+    const auto peer = peers_.find(way.driver);
+    if (peer == peers_.end())
+        return;
+    const std::size_t before = way.mtu_search.mtu();
+    way.mtu_search.handle_timeout(now);
+    while (const auto size = way.mtu_search.poll_transmit()) {
+        const nat::ProbePacket packet =
+            peer->second.channel.seal({.kind = wire::ProbeKind::size,
+                                       .token = static_cast<std::uint32_t>(*size),
+                                       .local_port = way.socket->udp->port(),
+                                       .seen = {}},
+                                      world_->cores);
+        std::vector<std::byte> padded(*size);
+        std::ranges::copy(packet, padded.begin());
+        way.socket->udp->send(name.remote, padded);
+    }
+    if (way.mtu_search.mtu() != before)
+        way.driver->pair().set_mtu(way.carrier, way.mtu_search.mtu());
 }
 
 bool DirectNode::handle_probe(const SocketPtr& socket, const SocketAddress& from, Bytes datagram)
@@ -102,7 +148,11 @@ bool DirectNode::handle_probe(const SocketPtr& socket, const SocketAddress& from
     if (channel == channels_.end())
         return false;
     Peer& peer = peers_.at(channel->second);
-    const auto probe = peer.channel.open(datagram);
+    const auto probe = peer.channel.open(datagram.first(wire::probe_size));
+    if (probe && (probe->kind == wire::ProbeKind::size || probe->kind == wire::ProbeKind::fits)) {
+        handle_size_probe(*probe, {socket->id, from}, peer, datagram.size());
+        return true;
+    }
     const bool is_ours =
         peer.fresh ? socket->number < peer.sockets.size() && peer.sockets[socket->number] == socket
                    : socket->use == Socket::Use::main;
@@ -171,8 +221,8 @@ void DirectNode::open_sockets(const control::Punch& message, Peer& peer)
 
 bool DirectNode::is_used(const Socket& socket) const
 {
-    const auto way = ways_.lower_bound({socket.id, {}});
-    return way != ways_.end() && way->first.socket == socket.id;
+    return std::ranges::any_of(ways_,
+                               [&](const auto& way) { return way.first.socket == socket.id; });
 }
 
 void DirectNode::close_sockets(Peer& peer)
@@ -232,11 +282,12 @@ void DirectNode::open_way(PairDriver& driver, Peer& peer, const SocketPtr& socke
         peer.ways.pop_front();
     }
     const path::CarrierId carrier = driver.next_carrier();
-    ways_.emplace(name, Way{&driver, carrier, socket});
+    const path::MtuSearch search{world_->now(), opened.remote.address.ip.is_v4()};
+    ways_.emplace(name, Way{&driver, carrier, socket, search});
     peer.ways.push_back(name);
     driver.pair().add_carrier(
         world_->now(), carrier,
-        {.kind = path::CarrierKind::direct_udp, .mtu = direct_mtu, .paced = true});
+        {.kind = path::CarrierKind::direct_udp, .mtu = path::MtuSearch::base, .paced = true});
     driver.settle();
 }
 
@@ -279,6 +330,17 @@ void DirectNode::observe(const control::Observe& message)
                              .addresses = message.addresses});
     for (const control::Family family : {control::Family::v4, control::Family::v6})
         end_survey(family);
+    wake();
+}
+
+void DirectNode::handle_network_changed()
+{
+    if (gateway_) {
+        gateway_->rounds = 0;
+        gateway_->due = world_->now();
+    }
+    for (auto& [driver, peer] : peers_)
+        peer.meetings = 0;
     wake();
 }
 
@@ -463,6 +525,8 @@ Instant DirectNode::deadline() const
             {next, survey.work.empty() ? never : survey.due, survey.report_at, survey.end_at});
     for (const auto& [driver, peer] : peers_)
         next = std::min({next, peer.puncher.deadline(), peer.meet_at});
+    for (const auto& [name, way] : ways_)
+        next = std::min(next, way.mtu_search.deadline());
     return next;
 }
 
@@ -483,6 +547,8 @@ void DirectNode::run()
     probe_gateway(now);
     drive_surveys(now);
     drive_peers(now);
+    for (auto& [name, way] : ways_)
+        search_mtu(now, name, way);
     send_trains();
     timer_.expires_at(deadline());
 }
@@ -503,6 +569,8 @@ void DirectNode::send_trains()
             PairDriver& driver = *it->second.driver;
             const auto train =
                 driver.pair().poll_transmit(world_->now(), it->second.carrier, block_);
+            if (train.segment_size > path::MtuSearch::base)
+                it->second.mtu_search.handle_large_packets(world_->now());
             driver.drain_events();
             if (train.size == 0)
                 continue;

@@ -4,6 +4,7 @@
 #include "narrowlink/control/message.hpp"
 #include "narrowlink/nat/probe_channel.hpp"
 #include "narrowlink/nat/puncher.hpp"
+#include "narrowlink/path/mtu_search.hpp"
 #include "pair_driver.hpp"
 
 #include <deque>
@@ -40,6 +41,7 @@ public:
     void aim(const control::Aim&, PairDriver&);
     void handle_unreachable(const control::Unreachable&, PairDriver&);
     void forget(PairDriver&);
+    void handle_network_changed();
     void wake();
 
     /// The reason for the relay that the gateway has given last; empty: none.
@@ -79,6 +81,7 @@ private:
         PairDriver* driver;
         path::CarrierId carrier;
         SocketPtr socket;
+        path::MtuSearch mtu_search;
     };
 
     struct Peer {
@@ -119,6 +122,9 @@ private:
     SocketPtr open(bool v4, Socket::Use use);
     void handle_datagram(const SocketPtr&, const SocketAddress& from, Bytes);
     bool handle_probe(const SocketPtr&, const SocketAddress& from, Bytes);
+    void handle_size_probe(const wire::Probe&, const WayName&, Peer&, std::size_t size);
+    void search_mtu(Instant now, const WayName&, Way&);
+    [[nodiscard]] const wire::ProbeId* probe_id_of(const Way&) const;
     Peer& begin_attempt(const control::Punch&, PairDriver&, nat::Puncher);
     void open_sockets(const control::Punch&, Peer&);
     void close_sockets(Peer&);

@@ -9,6 +9,7 @@
 #include "couple.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace narrowlink::sim {
 namespace {
@@ -80,6 +81,8 @@ Site& History::make_site(const Access& access)
     Site& site = *sites_.emplace_back(std::make_unique<Site>(internet_, kind));
     site.up = access.up;
     site.down = access.down;
+    constexpr std::array<std::size_t, 4> mtus{1'500, 1'500, 1'492, 1'280};
+    site.mtu = mtus[world_.plan.below(mtus.size())];
     world_.note("a node is behind {}", kind.name);
     return site;
 }
@@ -252,7 +255,7 @@ void History::strike(Fault fault, std::uint64_t victim, Duration outage)
         disturb_direct(access);
         --faults_left_;
         return;
-    case Fault::roams: roam(access, host_of(number)); return;
+    case Fault::roams: roam(access, number); return;
     case Fault::suspended:
     case Fault::stopped: sleep(access, fault == Fault::suspended, outage); return;
     }
@@ -336,12 +339,23 @@ void History::watch_direct(ClientHost& client)
     client.upgrades = changes;
 }
 
-/// Its connection to the gateway, which had the old address, is dead; nobody says so.
-void History::roam(Access& access, Host& host)
+/// Its connection to the gateway, which had the old address, is dead. The node's system says so at
+/// once, or nobody does.
+void History::roam(Access& access, std::size_t number)
 {
     disturb_direct(access);
-    host.move_to(make_site(access));
+    host_of(number).move_to(make_site(access));
     reset(access, {.node = false, .gateway = false});
+    if (world_.plan.chance(0.5))
+        return;
+    world_.note("and is told so");
+    const World::On machine{world_, access.machine()};
+    if (number < agents_.size()) {
+        if (agents_[number].node)
+            agents_[number].node->handle_network_changed();
+    } else if (ClientNode* node = clients_[number - agents_.size()].node.get()) {
+        node->handle_network_changed();
+    }
 }
 
 void History::sleep(Access& access, bool clock_stands, Duration outage)

@@ -24,7 +24,7 @@ enum class Fault {
     direct_lossy,
     direct_flaps,    ///< dead and alive in turns
     router_rebooted, ///< it forgets its mappings
-    roams,           ///< a node is in another site, with other addresses, and is not told so
+    roams,           ///< a node is in another site, with other addresses
     suspended,       ///< a node sleeps, and its clock with it
     stopped,         ///< a node sleeps, and finds that time has passed
 };
@@ -134,7 +134,7 @@ private:
     void set_trouble(const ClientHost&, const Trouble& forth, const Trouble& back);
     void disturb_direct(const Access& access);
     Host& host_of(std::size_t node);
-    void roam(Access& access, Host& host);
+    void roam(Access& access, std::size_t number);
     void sleep(Access& access, bool clock_stands, Duration outage);
     void watch_direct(ClientHost& client);
 

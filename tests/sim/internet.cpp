@@ -252,6 +252,9 @@ void Internet::route(Datagram datagram, Site* from)
         return;
     Site* const to = to_server ? nullptr : owner->second;
     const std::size_t size = datagram.bytes.size();
+    const std::size_t packet = size + (datagram.to.ip.is_v4() ? 28 : 48); // RFC 791, 8200, 768
+    if ((from != nullptr && packet > from->mtu) || (to != nullptr && packet > to->mtu))
+        return;
     Instant at = world_->true_now();
     Dice& dice = world_->network;
     const auto pass = [&](Queue& queue, double rate) {

@@ -128,6 +128,7 @@ public:
 
     /// Of its line to the core.
     Shape up, down;
+    std::size_t mtu = 1'500; ///< of IP packets; larger ones are dropped
 
 private:
     friend class Host;

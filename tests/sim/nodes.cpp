@@ -184,6 +184,16 @@ void AgentNode::handle_filtered(const control::Filtered& filtered)
     }
 }
 
+void AgentNode::handle_network_changed()
+{
+    node_.handle_network_changed();
+    if (!direct_)
+        return;
+    direct_->handle_network_changed();
+    if (auto* session = node_.session())
+        session->tell_candidates(world_.now(), {.addresses = direct_->own_addresses()});
+}
+
 void AgentNode::wake()
 {
     node_.wake();
@@ -454,6 +464,16 @@ void ClientNode::handle_punched(PairDriver& driver, std::uint32_t attempt, bool 
         return;
     session->tell_punched(world_.now(), {.pair = pair_id_, .attempt = attempt, .opened = opened});
     node_.wake();
+}
+
+void ClientNode::handle_network_changed()
+{
+    node_.handle_network_changed();
+    if (!direct_)
+        return;
+    direct_->handle_network_changed();
+    if (auto* session = node_.session())
+        session->tell_candidates(world_.now(), {.addresses = direct_->own_addresses()});
 }
 
 void ClientNode::wake()

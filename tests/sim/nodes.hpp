@@ -32,6 +32,9 @@ public:
 
     [[nodiscard]] std::size_t pairs() const { return pairs_.size(); }
 
+    /// The host has other addresses than before.
+    void handle_network_changed();
+
     /// When the process had its first session; never before.
     [[nodiscard]] Instant connected_at() const { return connected_at_; }
 
@@ -91,6 +94,9 @@ public:
 
     /// The end of the command: gives the pair back.
     void close();
+
+    /// The host has other addresses than before.
+    void handle_network_changed();
 
     [[nodiscard]] unsigned sessions_lost() const { return node_.sessions_lost(); }
 

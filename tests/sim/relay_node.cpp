@@ -210,6 +210,20 @@ void RelayNode::handle_written()
     wake();
 }
 
+void RelayNode::handle_network_changed()
+{
+    backoff_.reset();
+    if (!session_ || closed_)
+        return;
+    closed_ = control::NodeSession::Closed{.reason = control::ClosingReason::silence,
+                                           .message = "this machine no longer has the address",
+                                           .may_retry = true};
+    world_->post(life_, [this] {
+        if (socket_)
+            lose_session(closed_->message);
+    });
+}
+
 void RelayNode::wake()
 {
     if (woken_ || writing_ || !session_)

@@ -32,6 +32,10 @@ public:
 
     void wake();
 
+    /// The address that a session is bound to is gone. Unlike the original's, an attempt to connect
+    /// is not interrupted.
+    void handle_network_changed();
+
     void attach(wire::PairHandle handle, PairDriver& driver);
     void detach(PairDriver& driver);
 
