@@ -370,6 +370,8 @@ void History::sleep(Access& access, bool clock_stands, Duration outage)
     world_.after(outage, life_, [this, &access, clock_stands] {
         world_.resume(*access.machine(), clock_stands);
         access.restore();
+        if (clock_stands) // by which it has heard the gateway a moment ago
+            access.excuse_for(silence_limit + seconds{1});
         world_.note("a node is awake");
         --faults_left_;
     });
