@@ -141,9 +141,12 @@ std::optional<CarrierId> Pair::best(Instant now, std::optional<CarrierId> except
 
 std::optional<CarrierId> Pair::liveliest(std::optional<CarrierId> except) const
 {
+    const auto alive_at = [](const Known& known) { // a WebSocket has its own watch
+        return known.carrier.kind == CarrierKind::websocket_relay ? never : known.alive_at;
+    };
     std::optional<CarrierId> found;
     for (const auto& [id, known] : carriers_)
-        if (id != except && (!found || known.alive_at >= carriers_.at(*found).alive_at))
+        if (id != except && (!found || alive_at(known) >= alive_at(carriers_.at(*found))))
             found = id;
     return found;
 }
