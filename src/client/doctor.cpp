@@ -20,11 +20,10 @@
 #include "narrowlink/io/local_service.hpp"
 #include "narrowlink/io/path_mtu.hpp"
 #include "narrowlink/io/resolve.hpp"
-#include "narrowlink/io/signals.hpp"
+#include "narrowlink/io/run_until_stopped.hpp"
 #include "narrowlink/io/task_scope.hpp"
 #include "narrowlink/io/together.hpp"
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/system/system_error.hpp>
 
@@ -46,8 +45,6 @@ constexpr Duration door_time = 10s;
 constexpr Duration router_time = 15s;
 constexpr Duration mtu_time = 300ms;
 constexpr Duration status_time = 2s;
-
-struct Ended {};
 
 /// When the token says it ends; only the gateway can verify it.
 std::optional<UnixTime> claimed_end(std::string_view token)
@@ -230,37 +227,6 @@ net::awaitable<void> examine(DoctorFacts& facts, Settings settings, Random& rand
     }
 }
 
-net::awaitable<void> examine_to_the_end(DoctorFacts& facts, Settings settings, Random& random)
-{
-    auto examining = examine(facts, std::move(settings), random);
-    co_await std::move(examining);
-    throw Ended{};
-}
-
-struct Interrupted {};
-
-net::awaitable<void> wait_for_stop(io::Signals& signals)
-{
-    auto next = signals.next();
-    co_await std::move(next);
-    throw Interrupted{};
-}
-
-net::awaitable<void> examine_until_stopped(DoctorFacts& facts, Settings settings, Random& random,
-                                           bool& interrupted)
-{
-    io::Signals signals{co_await net::this_coro::executor};
-    try {
-        auto examining = examine_to_the_end(facts, std::move(settings), random);
-        auto stop = wait_for_stop(signals);
-        auto both = io::together(std::move(examining), std::move(stop));
-        co_await std::move(both);
-    } catch (const Ended&) {
-    } catch (const Interrupted&) {
-        interrupted = true;
-    }
-}
-
 /// What every command does before its work, with the trouble as a fact.
 std::optional<Settings> prepare(const CommandLine& line, DoctorFacts& facts, Random& random)
 {
@@ -293,16 +259,7 @@ ExitCode run_doctor(const DoctorCommand& command, const CommandLine& line, Rando
         facts.tls = settings->node.gateway.tls;
         facts.pinned = settings->node.gateway.pin.has_value();
         facts.token_expires = claimed_end(settings->node.gateway.bearer);
-        bool interrupted = false;
-        net::io_context context{1};
-        net::co_spawn(context,
-                      examine_until_stopped(facts, std::move(*settings), random, interrupted),
-                      [](const std::exception_ptr& failure) {
-                          if (failure)
-                              std::rethrow_exception(failure);
-                      });
-        context.run();
-        if (interrupted)
+        if (!io::run_until_stopped(examine(facts, std::move(*settings), random)))
             return ExitCode::success;
     }
     const std::vector<Check> checks = judge(facts);

@@ -1,25 +1,14 @@
 #include "narrowlink/client/command_line.hpp"
-#include "narrowlink/io/signals.hpp"
-#include "narrowlink/io/together.hpp"
+#include "narrowlink/io/run_until_stopped.hpp"
 
 #include <cstdio>
 #include <utility>
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
 namespace narrowlink::client {
 namespace {
-
-struct Ended {}; // by itself or by a signal: `&&` stops at the first failure only
-
-net::awaitable<void> wait_for_stop(io::Signals& signals)
-{
-    auto next = signals.next();
-    co_await std::move(next);
-    throw Ended{};
-}
 
 std::string age(std::uint64_t seconds)
 {
@@ -129,40 +118,13 @@ net::awaitable<void> execute(const ForwardCommand& command, Settings settings,
     co_await std::move(forwarding);
 }
 
-net::awaitable<void> execute_command(const Command& command, Settings settings,
-                                     const std::filesystem::path& state, Random& random)
-{
-    auto executing = std::visit(
-        [&](const auto& c) { return execute(c, std::move(settings), state, random); }, command);
-    co_await std::move(executing);
-    throw Ended{};
-}
-
-net::awaitable<void> run_until_stopped(const Command& command, Settings settings,
-                                       const std::filesystem::path& state, Random& random)
-{
-    io::Signals signals{co_await net::this_coro::executor};
-    try {
-        auto executing = execute_command(command, std::move(settings), state, random);
-        auto stop = wait_for_stop(signals);
-        auto both = io::together(std::move(executing), std::move(stop));
-        co_await std::move(both);
-    } catch (const Ended&) {
-    }
-}
-
 } // namespace
 
 void run(const Command& command, Settings settings, const std::filesystem::path& state,
          Random& random)
 {
-    net::io_context context{1};
-    net::co_spawn(context, run_until_stopped(command, std::move(settings), state, random),
-                  [](const std::exception_ptr& failure) {
-                      if (failure)
-                          std::rethrow_exception(failure);
-                  });
-    context.run();
+    io::run_until_stopped(std::visit(
+        [&](const auto& c) { return execute(c, std::move(settings), state, random); }, command));
 }
 
 } // namespace narrowlink::client

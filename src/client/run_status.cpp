@@ -1,6 +1,5 @@
 #include "narrowlink/client/command_line.hpp"
-#include "narrowlink/io/signals.hpp"
-#include "narrowlink/io/together.hpp"
+#include "narrowlink/io/run_until_stopped.hpp"
 
 #include <array>
 #include <cstdio>
@@ -8,7 +7,6 @@
 #include <unistd.h>
 #include <utility>
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
@@ -16,8 +14,6 @@ namespace narrowlink::client {
 namespace {
 
 namespace json = boost::json;
-
-struct Ended {};
 
 /// Bytes sent and received when a client was asked last.
 using Counters = std::map<int, std::pair<double, double>>;
@@ -138,38 +134,13 @@ net::awaitable<void> show(StatusCommand command, std::filesystem::path state)
             co_await timer.async_wait(net::use_awaitable);
         }
     } while (command.watch);
-    throw Ended{};
-}
-
-net::awaitable<void> wait_for_stop(io::Signals& signals)
-{
-    auto next = signals.next();
-    co_await std::move(next);
-    throw Ended{};
-}
-
-net::awaitable<void> show_until_stopped(StatusCommand command, std::filesystem::path state)
-{
-    io::Signals signals{co_await net::this_coro::executor};
-    try {
-        auto showing = show(command, std::move(state));
-        auto stop = wait_for_stop(signals);
-        auto both = io::together(std::move(showing), std::move(stop));
-        co_await std::move(both);
-    } catch (const Ended&) {
-    }
 }
 
 } // namespace
 
 void run_status(const StatusCommand& command, const std::filesystem::path& state)
 {
-    net::io_context context{1};
-    net::co_spawn(context, show_until_stopped(command, state), [](const std::exception_ptr& failure) {
-        if (failure)
-            std::rethrow_exception(failure);
-    });
-    context.run();
+    io::run_until_stopped(show(command, state));
 }
 
 } // namespace narrowlink::client

@@ -7,9 +7,11 @@
 #include "tls.hpp"
 
 #include <array>
+#include <span>
 
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
 #include <ngtcp2/ngtcp2_crypto_gnutls.h>
 
 namespace narrowlink::quic {
@@ -71,6 +73,24 @@ Credentials::Credentials(std::unique_ptr<Native> native) : native_{std::move(nat
 
 Credentials::~Credentials() = default;
 
+namespace {
+
+/// Asked first, because gnutls_certificate_set_x509_key_mem (3.7.9) leaks a certificate that it cannot
+/// parse.
+bool is_chain(const gnutls_datum_t& pem)
+{
+    gnutls_x509_crt_t* chain = nullptr;
+    unsigned count = 0;
+    if (gnutls_x509_crt_list_import2(&chain, &count, &pem, GNUTLS_X509_FMT_PEM, 0) < 0)
+        return false;
+    for (const gnutls_x509_crt_t certificate : std::span{chain, count})
+        gnutls_x509_crt_deinit(certificate);
+    gnutls_free(chain);
+    return true;
+}
+
+} // namespace
+
 Result<std::shared_ptr<const Credentials>> Credentials::load(const crypto::Identity& identity)
 {
     auto native = std::make_unique<Native>();
@@ -84,6 +104,8 @@ Result<std::shared_ptr<const Credentials>> Credentials::load(const crypto::Ident
     };
     const gnutls_datum_t certificate = datum(identity.certificate_pem);
     const gnutls_datum_t key = datum(identity.private_key_pem);
+    if (!is_chain(certificate))
+        return make_error_code(Error::bad_credentials);
     if (gnutls_certificate_set_x509_key_mem(native->handle, &certificate, &key,
                                             GNUTLS_X509_FMT_PEM) < 0)
         return make_error_code(Error::bad_credentials);

@@ -85,5 +85,13 @@ class Outage(Scenario):
         sock.close()
 
 
+class OutageOfEveryPath(Outage):
+    """The same with a direct path beside the relay; the connections of the WebSocket do not matter then."""
+
+    route = ()
+    test_a_stream_survives_resets_of_the_websocket_connections = None
+    test_an_idle_stream_is_still_there_after_an_outage = None
+
+
 if __name__ == "__main__":
     main()
