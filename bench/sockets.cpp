@@ -24,18 +24,6 @@ int check(int result, const char* what)
     return result;
 }
 
-sockaddr_in parse(const std::string& text)
-{
-    const std::size_t colon = text.rfind(':');
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    if (colon == std::string::npos ||
-        inet_pton(AF_INET, text.substr(0, colon).c_str(), &address.sin_addr) != 1)
-        fail("'" + text + "' is not IPV4:PORT");
-    address.sin_port = htons(static_cast<std::uint16_t>(std::stoi(text.substr(colon + 1))));
-    return address;
-}
-
 Descriptor make_socket(const SocketOptions& options)
 {
     Descriptor socket{check(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket")};
@@ -61,6 +49,18 @@ void wait_for(const Descriptor& socket, short events)
 void fail(const std::string& what)
 {
     throw std::runtime_error{what};
+}
+
+sockaddr_in parse_address(const std::string& text)
+{
+    const std::size_t colon = text.rfind(':');
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    if (colon == std::string::npos ||
+        inet_pton(AF_INET, text.substr(0, colon).c_str(), &address.sin_addr) != 1)
+        fail("'" + text + "' is not IPV4:PORT");
+    address.sin_port = htons(static_cast<std::uint16_t>(std::stoi(text.substr(colon + 1))));
+    return address;
 }
 
 Descriptor::~Descriptor()
@@ -100,7 +100,7 @@ std::span<epoll_event> Epoll::wait(std::chrono::milliseconds timeout)
 
 Descriptor connect_to(const std::string& address, const SocketOptions& options)
 {
-    const sockaddr_in to = parse(address);
+    const sockaddr_in to = parse_address(address);
     Descriptor socket = make_socket(options);
     check(connect(socket.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to), "connect");
     return socket;
@@ -108,7 +108,7 @@ Descriptor connect_to(const std::string& address, const SocketOptions& options)
 
 Descriptor listen_on(const std::string& address, const SocketOptions& options)
 {
-    const sockaddr_in at = parse(address);
+    const sockaddr_in at = parse_address(address);
     Descriptor socket = make_socket(options); // accepted sockets inherit its options
     check(bind(socket.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at), "bind");
     check(listen(socket.get(), 1'024), "listen");

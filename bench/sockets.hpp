@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <netinet/in.h>
 #include <span>
 #include <string>
 #include <sys/epoll.h>
@@ -65,6 +66,9 @@ private:
 struct SocketOptions {
     std::string congestion; ///< TCP_CONGESTION of each socket; empty leaves the system's choice
 };
+
+/// Of the form IPV4:PORT; throws when it is not.
+sockaddr_in parse_address(const std::string& text);
 
 Descriptor connect_to(const std::string& address, const SocketOptions&);
 Descriptor listen_on(const std::string& address, const SocketOptions&);
