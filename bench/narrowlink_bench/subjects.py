@@ -190,7 +190,7 @@ LogLevel ERROR
 
 
 class Narrowlink(Subject):
-    """gateway, agent and client as in the five-minute tutorial; the client runs `forward`."""
+    """gateway, agent and client as in the five-minute tutorial; the client runs `forward`, and stays on the relay."""
 
     name = "narrowlink"
     title = "Narrowlink"
@@ -210,8 +210,8 @@ class Narrowlink(Subject):
         self.client_join = self.issue("client", "bench-client")
         self.start_part("agent", [self.binary("agent"), "--join", agent_join, "--state", self.state / "agent"])
         self.wait_listed()
-        self.start_part("client", [self.binary("client"), "--join", self.client_join, "forward", "-n", self.agent_name,
-                                   "-l", self.near, self.target])
+        self.start_part("client", [self.binary("client"), "--join", self.client_join, "forward", "--relay", "-n",
+                                   self.agent_name, "-l", self.near, self.target])
         self.wait_ready(self.near, "forward")
 
     def start_gateway(self) -> None:
@@ -239,7 +239,8 @@ class Narrowlink(Subject):
         wait_until(listed, 20, "Narrowlink: the agent in the client's list")
 
     def first_byte_command(self) -> list:
-        return [self.binary("client"), "--join", self.client_join, "connect", "-n", self.agent_name, self.target]
+        return [self.binary("client"), "--join", self.client_join, "connect", "--relay", "-n", self.agent_name,
+                self.target]
 
 
 def gateway_and_token(join: str) -> tuple[str, str]:
