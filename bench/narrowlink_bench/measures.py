@@ -43,18 +43,81 @@ class Sample:
     run: int
 
 
-class Bench:
+class Recorder:
+    """Samples, and what could not be measured. Who measures derives from it."""
+
+    errors = (Failure, OSError, ValueError)  # what may keep a measurement from being made
+
+    def __init__(self, runs: int, say):
+        self.runs = runs
+        self.say = say
+        self.samples: list[Sample] = []
+        self.failures: list[str] = []
+        self.folders: list[Path] = []
+
+    def interleave(self, subjects: list, runs: int, measurement, variants: list[tuple]) -> None:
+        """All subjects take turns, each time with another in front, so that what disturbs the machine hits all."""
+        for run in range(1, runs + 1):
+            for variant in variants:
+                shift = run % max(1, len(subjects))
+                for subject in subjects[shift:] + subjects[:shift]:
+                    self.attempt(subject.name, measurement.__name__,
+                                 lambda subject=subject, variant=variant, run=run: measurement(subject, run, *variant))
+                    time.sleep(0.2)
+
+    def attempt(self, subject: str, what: str, measurement) -> None:
+        try:
+            measurement()
+        except self.errors as failure:
+            self.note_failure(subject, what, failure)
+
+    def note_failure(self, subject: str, what: str, reason: Exception) -> None:
+        words = f"{subject}, {what}: {reason}"
+        for folder in self.folders:
+            words = words.replace(f"{folder}/", "")  # results are published; paths of this machine mean nothing there
+        self.failures.append(words)
+        self.say("FAILED " + self.failures[-1])
+
+    def record(self, subject: str, measure: str, unit: str, value: float, run: int = 1) -> None:
+        self.samples.append(Sample(measure, subject, unit, value, run))
+
+    def record_transfer(self, subject, run: int, streams: int, direction: str, result: dict, spent: dict[str, float],
+                        place: str = "") -> None:
+        """Throughput, and CPU per GiB: `spent` is that of each process in seconds. `place` goes before the names."""
+        gibibytes = result["bytes"] / 2**30
+        if gibibytes == 0:
+            raise Failure("not one byte came through")
+        variant = f"{streams}.{direction}"
+        self.record(subject.name, f"{place}throughput.{variant}", "Gbit/s", result["gigabits_per_second"], run)
+        for part, seconds in spent.items():
+            self.record(subject.name, f"{place}cpu.{variant}.{part}", "s/GiB", seconds / gibibytes, run)
+        cost = ""
+        if spent:
+            total = sum(spent.values()) / gibibytes
+            self.record(subject.name, f"{place}cpu.{variant}", "s/GiB", total, run)
+            cost = f", {total:.2f} CPU s/GiB"
+        self.say(f"run {run}/{self.runs}, {place}{transfer_label(streams, direction)}, {subject.title}: "
+                 f"{result['gigabits_per_second']:.2f} Gbit/s{cost}")
+
+    def results(self) -> dict:
+        return {"samples": [asdict(sample) for sample in self.samples], "failures": self.failures}
+
+
+def transfer_label(streams: int, direction: str) -> str:
+    return f"{streams} stream{'s' if streams > 1 else ''} {direction}"
+
+
+class Bench(Recorder):
     def __init__(self, plan: Plan, subjects: list[str], children: Children, programs: Path, binaries: Path,
                  load_options: list[str], say):
+        super().__init__(plan.runs, say)
         self.plan = plan
         self.names = subjects
         self.children = children
         self.programs = programs
         self.binaries = binaries
         self.load_options = load_options
-        self.say = say
-        self.samples: list[Sample] = []
-        self.failures: list[str] = []
+        self.folders = [children.folder, programs, binaries]
         self.openssh: dict[str, str] = {}
         self.target = Target(children, programs, load_options)
 
@@ -101,33 +164,9 @@ class Bench:
                 subject.stop()
         return started
 
-    def interleave(self, subjects: list[Subject], runs: int, measurement, variants: list[tuple]) -> None:
-        """All subjects take turns, each time with another in front, so that what disturbs the machine hits all."""
-        for run in range(1, runs + 1):
-            for variant in variants:
-                shift = run % max(1, len(subjects))
-                for subject in subjects[shift:] + subjects[:shift]:
-                    self.attempt(subject.name, measurement.__name__,
-                                 lambda subject=subject, variant=variant, run=run: measurement(subject, run, *variant))
-                    time.sleep(0.2)
-
     def attempt(self, subject: str, what: str, measurement) -> None:
-        if subject not in self.names:
-            return
-        try:
-            measurement()
-        except (Failure, OSError, ValueError) as failure:
-            self.note_failure(subject, what, failure)
-
-    def note_failure(self, subject: str, what: str, reason: Exception) -> None:
-        words = f"{subject}, {what}: {reason}"
-        for folder in (self.children.folder, self.programs, self.binaries):
-            words = words.replace(f"{folder}/", "")  # results are published; paths of this machine mean nothing there
-        self.failures.append(words)
-        self.say("FAILED " + self.failures[-1])
-
-    def record(self, subject: str, measure: str, unit: str, value: float, run: int = 1) -> None:
-        self.samples.append(Sample(measure, subject, unit, value, run))
+        if subject in self.names:
+            super().attempt(subject, what, measurement)
 
     def load(self, mode: str, *words, seconds: float) -> dict:
         return json.loads(self.children.output_of("bench_load", [self.programs / "bench_load", mode, *words], seconds))
@@ -144,20 +183,7 @@ class Bench:
         for child in subject.parts.values():
             child.check_running()
 
-        gibibytes = result["bytes"] / 2**30
-        if gibibytes == 0:
-            raise Failure("not one byte came through")
-        variant = f"{streams}.{direction}"
-        self.record(subject.name, f"throughput.{variant}", "Gbit/s", result["gigabits_per_second"], run)
-        for part, seconds in spent.items():
-            self.record(subject.name, f"cpu.{variant}.{part}", "s/GiB", seconds / gibibytes, run)
-        cost = ""
-        if spent:
-            total = sum(spent.values()) / gibibytes
-            self.record(subject.name, f"cpu.{variant}", "s/GiB", total, run)
-            cost = f", {total:.2f} CPU s/GiB"
-        self.say(f"run {run}/{self.plan.runs}, {streams} stream{'s' * (streams > 1)} {direction}, {subject.title}: "
-                 f"{result['gigabits_per_second']:.2f} Gbit/s{cost}")
+        self.record_transfer(subject, run, streams, direction, result, spent)
 
     # Time ------------------------------------------------------------------------------------------------------------
 
@@ -267,8 +293,7 @@ class Bench:
             self.record("narrowlink", f"size.{role}.stripped", "MiB", stripped.stat().st_size / 2**20)
 
     def results(self) -> dict:
-        return {"samples": [asdict(sample) for sample in self.samples], "failures": self.failures,
-                "openssh": self.openssh}
+        return super().results() | {"openssh": self.openssh}
 
 
 class Crowd:

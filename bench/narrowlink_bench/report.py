@@ -3,7 +3,7 @@
 import statistics
 from dataclasses import dataclass
 
-from .measures import transfers
+from .measures import transfer_label, transfers
 
 
 @dataclass(frozen=True)
@@ -15,10 +15,6 @@ class Row:
 
     def of(self, subject: str) -> str:
         return self.openssh if self.openssh and subject == "openssh" else self.measure
-
-
-def transfer_label(streams: int, direction: str) -> str:
-    return f"{streams} stream{'s' if streams > 1 else ''} {direction}"
 
 
 comparison = (
@@ -38,15 +34,20 @@ parts = {"narrowlink": ("client", "gateway", "agent"), "openssh": ("ssh -L", "ss
 titles = {"narrowlink": "Narrowlink", "openssh": "OpenSSH", "bare": "bare loopback"}
 
 
-def summarise(samples: list[dict]) -> dict:
-    """Medians over the runs, ratios of these medians, and how the aims stand."""
+def medians_of(samples: list[dict]) -> dict:
+    """By measure and subject; `min` and `max` are the spread."""
     values: dict[str, dict[str, list[float]]] = {}
     for sample in samples:
         values.setdefault(sample["measure"], {}).setdefault(sample["subject"], []).append(sample["value"])
-    medians = {measure: {subject: {"median": statistics.median(found), "min": min(found), "max": max(found),
-                                   "runs": len(found)}
-                         for subject, found in subjects.items()}
-               for measure, subjects in values.items()}
+    return {measure: {subject: {"median": statistics.median(found), "min": min(found), "max": max(found),
+                                "runs": len(found)}
+                      for subject, found in subjects.items()}
+            for measure, subjects in values.items()}
+
+
+def summarise(samples: list[dict]) -> dict:
+    """Medians over the runs, ratios of these medians, and how the aims stand."""
+    medians = medians_of(samples)
 
     def median(measure: str, subject: str) -> float | None:
         return medians.get(measure, {}).get(subject, {}).get("median")
@@ -147,30 +148,39 @@ def tables(results: dict) -> list[Table]:
     return [table for table in found if table[1]]
 
 
-def circumstances(results: dict) -> list[str]:
+def machine_lines(results: dict) -> list[str]:
     machine = results["machine"]
+    return [f"{machine['processors']} x {machine['processor']}, {machine['memory_gib']} GiB, {machine['system']}, "
+            f"{machine['kernel']}; everything on this one machine, {machine['network']}",
+            f"command: {results['command']}; commit {results['commit']}; {results['date']}"]
+
+
+def disturbance_line(results: dict) -> str:
+    machine = results["machine"]
+    return (f"other processes took {machine['other_processes']:.0%} of the processors during the run, the hypervisor "
+            f"{machine['stolen']:.0%}")
+
+
+def circumstances(results: dict) -> list[str]:
     plan = results["plan"]
-    lines = [f"{machine['processors']} x {machine['processor']}, {machine['memory_gib']} GiB, {machine['system']}, "
-             f"{machine['kernel']}; everything on this one machine, {machine['network']}",
-             f"command: {results['command']}; commit {results['commit']}; {results['date']}",
+    lines = [*machine_lines(results),
              f"medians of {plan['runs']} interleaved run(s) of {plan['seconds']:g} s ({plan['first_bytes']} for the "
              f"first byte); {plan['rounds']:,} round trips a run; {plan['idle_nodes']:,} idle nodes "
              f"(OpenSSH {plan['ssh_idle_nodes']}); {plan['streams']} idle streams",
-             f"other processes took {machine['other_processes']:.0%} of the processors during the run, the hypervisor "
-             f"{machine['stolen']:.0%}"]
+             disturbance_line(results)]
     if results["openssh"]:
         lines.append(f"OpenSSH: {results['openssh']['version']}, its default cipher {results['openssh']['cipher']}; "
                      "ssh -R and ssh -L meet in one sshd")
     return lines
 
 
-def format_text(results: dict) -> str:
-    blocks = ["\n".join(circumstances(results))]
-    for head, rows in tables(results):
+def format_text(lines_above: list[str], shown: list[Table], failures: list[str]) -> str:
+    blocks = ["\n".join(lines_above)]
+    for head, rows in shown:
         widths = [max(len(line[column]) for line in [head, *rows]) for column in range(len(head))]
         lines = [head, ["-" * width for width in widths], *rows]
         blocks.append("\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
                                 for line in lines))
-    if results["failures"]:
-        blocks.append("\n".join(["FAILED", *results["failures"]]))
+    if failures:
+        blocks.append("\n".join(["FAILED", *failures]))
     return "\n\n".join(blocks)
