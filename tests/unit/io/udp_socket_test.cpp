@@ -323,8 +323,11 @@ TEST_P(UdpSocketPair, IcmpErrorsDoNotShow)
 
 TEST_P(UdpSocketPair, WhatIsTooLongIsLostAndCounted)
 {
-    const Block train = make_train(2 * 65'508 + 10);
-    EXPECT_EQ(sender->try_send(receiver->local_address(), train, 65'508), train.size());
+    // Beyond any datagram, not only beyond any packet: 65,508 bytes fit the loopback's 65,536,
+    // and what the kernel then says of a length that IPv4 cannot write down has varied.
+    const std::size_t too_long = 65'536;
+    const Block train = make_train(2 * too_long + 10);
+    EXPECT_EQ(sender->try_send(receiver->local_address(), train, too_long), train.size());
     EXPECT_EQ(sender->lost_sends(), 2u);
     EXPECT_EQ(receive(*receiver, 1).datagrams.at(0).bytes.size(), 10u) << "the short last one";
 }
