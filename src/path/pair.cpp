@@ -8,10 +8,10 @@
 //       declarations) would only build up a backlog and collapse the congestion window.
 //     nothing authentic from the peer for `silence_limit` although a carrier is there → over.
 //   frozen    no carrier.
-//     a carrier is added → carried; a probe goes out at once, so that lost packets are repaired by
-//       the next exchange of packets and not by the next probe timeout: until it froze, this end may
-//       have sent into the void for as long as its session took to fall silent, with a back-off of
-//       the same length.
+//     a carrier is added → carried; a probe goes out at once, and again until one is acknowledged, so
+//       that lost packets are repaired by the next exchange of packets and not by the next probe
+//       timeout: until it froze, this end may have sent into the void for as long as its session took
+//       to fall silent, with a back-off of the same length.
 //     `resume_window` → over.
 //   over      the connection is closed; nothing is due any more.
 //
@@ -26,9 +26,10 @@
 //   silent carrier   → immediate migration. Silent: something waits to be acknowledged, and nothing
 //                      has been for three probe timeouts, or a quarter of a second. That something
 //                      authentic comes is not enough: one direction may be dead.
-//   silence has ended, and there was nothing to migrate to
+//   silence has ended on the carrier in use
 //                    → immediate migration to the same carrier, as a new path: what the outage made
-//                      of the round-trip time would hold back a paced sender for minutes.
+//                      of the round-trip time would hold back a paced sender for minutes, and put
+//                      off the repair of the next loss for as long as the outage was.
 //   carrier removed  → immediate migration.
 //   a carrier is there again, and nothing has got through since the last migration
 //                    → immediate migration to it, as a new path: the challenges of the old one are lost.
@@ -223,17 +224,16 @@ void Pair::decide(Instant now)
 /// When the wait for an acknowledgement lasts three probe timeouts, and `shortest`.
 Instant Pair::unanswered_at(Duration shortest) const
 {
-    if (!client_ || outstanding_since_ == never || !current_ ||
-        carriers_.at(*current_).carrier.kind == CarrierKind::websocket_relay)
-        return never; // a WebSocket has its own watch
+    if (!client_ || outstanding_since_ == never || !current_)
+        return never;
     return std::max(connection_.last_acknowledged(), outstanding_since_) +
            std::max(3 * connection_.statistics().probe_timeout, shortest);
 }
 
 Instant Pair::silent_at() const
 {
-    if (carriers_.size() == 1)
-        return never; // there is no choice
+    if (carriers_.size() == 1 || current() == CarrierKind::websocket_relay)
+        return never; // there is no choice; a WebSocket has its own watch
     return unanswered_at(shortest_silence);
 }
 
@@ -375,8 +375,12 @@ void Pair::settle(Instant now)
     current_ = chosen;
     if (was_frozen || !chosen)
         changed_at_ = now;
-    if (was_frozen && !renew(now, *chosen))
+    probe_again_at_ = never;
+    if (was_frozen && !renew(now, *chosen)) {
         connection_.handle_path_restored(now);
+        probe_wait_ = std::max(connection_.statistics().probe_timeout, shortest_silence);
+        probe_again_at_ = now + probe_wait_;
+    }
     if (chosen)
         connection_.set_keep_alive(current() == CarrierKind::websocket_relay
                                        ? config_.quic.keep_alive
@@ -400,9 +404,22 @@ bool Pair::renew(Instant now, CarrierId id)
            migrate(now, id, quic::Connection::Migration::immediate, ChangeReason::restored);
 }
 
+/// The probe that went out when the carrier came back may be lost, too, and QUIC's next one is as far
+/// away as the outage was long.
+void Pair::probe_again(Instant now)
+{
+    if (now < probe_again_at_)
+        return;
+    connection_.handle_path_restored(now);
+    probe_wait_ *= 2;
+    probe_again_at_ = now + probe_wait_;
+}
+
 void Pair::observe(Instant now)
 {
     const bool outstanding = connection_.statistics().bytes_in_flight > 0;
+    if (!outstanding || connection_.last_acknowledged() > changed_at_)
+        probe_again_at_ = never;
     if (!outstanding)
         outstanding_since_ = never;
     else if (outstanding_since_ == never)
@@ -453,6 +470,7 @@ void Pair::handle_timeout(Instant now)
         return;
     }
     connection_.handle_timeout(now);
+    probe_again(now);
     if (now >= std::max(connection_.last_authentic(), changed_at_) + config_.silence_limit)
         give_up(now);
 }
@@ -537,9 +555,9 @@ Instant Pair::deadline() const
     if (!current_)
         return may_move && !carriers_.empty() ? may_migrate_at()
                                               : changed_at_ + config_.resume_window;
-    Instant next = std::min(connection_.deadline(),
-                            std::max(connection_.last_authentic(), changed_at_) +
-                                config_.silence_limit);
+    Instant next = std::min({connection_.deadline(), probe_again_at_,
+                             std::max(connection_.last_authentic(), changed_at_) +
+                                 config_.silence_limit});
     if (!may_move)
         return next;
     next = std::min({next, pong_watch_at(), std::max(silent_at(), may_migrate_at())});
@@ -558,7 +576,7 @@ std::optional<CarrierKind> Pair::current() const
 
 bool Pair::is_silent(Instant now) const
 {
-    return now >= unanswered_at(shortest_silence);
+    return current() != CarrierKind::websocket_relay && now >= unanswered_at(shortest_silence);
 }
 
 std::size_t Pair::mtu() const

@@ -69,8 +69,6 @@ TEST(Sim, StreamsSurviveResetsAndBlackHoles)
                14);
 }
 
-// The bound of this family and of the next but one is an open finding: 3 of their 720 histories stand
-// still for 8 to 15 s (seeds 283 and 372 here, 74 there), all others for less than 2 s.
 TEST(Sim, StreamsSurviveAllOfItAtOnce)
 {
     run_family(
@@ -82,7 +80,7 @@ TEST(Sim, StreamsSurviveAllOfItAtOnce)
                     Fault::no_route, Fault::gateway_killed, Fault::gateway_without_power},
          .fault_count = {2, 12},
          .faults_within = seconds{30},
-         .longest_stall = seconds{20}},
+         .longest_stall = seconds{4}},
         12);
 }
 
@@ -124,7 +122,7 @@ TEST(Sim, DatagramsAreLostButNeverChanged)
                 .faults = {Fault::reset, Fault::black_hole},
                 .fault_count = {0, 2},
                 .outage_ms = {0, 5'000},
-                .longest_stall = seconds{20}},
+                .longest_stall = seconds{4}},
                6);
 }
 

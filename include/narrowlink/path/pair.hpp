@@ -144,6 +144,7 @@ private:
     bool renew(Instant now, CarrierId);
     void doubt_direct(Instant now, CarrierId session);
     [[nodiscard]] bool is_untried() const;
+    void probe_again(Instant now);
     void observe(Instant now);
     void measure();
     void note_failure(Instant now, CarrierId);
@@ -169,6 +170,8 @@ private:
     Instant migrated_at_{};
     Instant retry_at_{};     ///< after a migration that could not begin
     Duration stay_{};        ///< after a migration; longer while nothing comes of them
+    Instant probe_again_at_ = never; ///< after a carrier has come back
+    Duration probe_wait_{};
     bool misled_ = false;    ///< the round trip of this path was one of before, see watch_peer()
     bool refreshed_ = false;        ///< the last migration was because the round trip was an older one
     Instant asked_at_{};            ///< when the peer's pong began to be waited for

@@ -280,6 +280,45 @@ TEST(Pair, AStreamGoesOnAtOnceAlthoughProbesHaveBackedOff)
     }
 }
 
+TEST(Pair, AStreamGoesOnSoonAlthoughTheProbeOnTheNewRelayIsLost)
+{
+    for (const bool from_agent : {false, true}) {
+        TwoPairs ends;
+        ASSERT_TRUE(ends.connect());
+        const quic::StreamId id = ends.open();
+        ends.is_losing = true;
+        TwoPairs::say(from_agent ? ends.agent : ends.client, id, 50'000);
+        ends.run_for(seconds{8});
+        ends.remove(TwoPairs::first);
+        ends.add(TwoPairs::second, TwoPairs::relay);
+        ends.run_for(milliseconds{100});
+        ends.is_losing = false;
+        EXPECT_TRUE(ends.run(
+            [&] {
+                return TwoPairs::heard(from_agent ? ends.client : ends.agent, id) == 50'000;
+            },
+            seconds{1}))
+            << "from agent: " << from_agent;
+    }
+}
+
+// TCP keeps what it could not deliver: the packets arrive, as old as the outage was long.
+TEST(Pair, ForgetsTheRoundTripOfAnOutageThatARelayHasSurvived)
+{
+    TwoPairs ends;
+    ASSERT_TRUE(ends.connect());
+    const quic::StreamId id = ends.open();
+    ends.delays[TwoPairs::first] = seconds{4};
+    TwoPairs::say(ends.client, id, 1'000);
+    ends.run_for(seconds{4});
+    ends.delays.clear();
+    ends.run_for(seconds{1});
+    ASSERT_EQ(TwoPairs::heard(ends.agent, id), 1'000U);
+    EXPECT_LT(ends.client.pair.connection().statistics().probe_timeout, milliseconds{500});
+    EXPECT_LT(ends.agent.pair.connection().statistics().probe_timeout, milliseconds{500});
+    EXPECT_EQ(ends.client.count<PathChanged>(), 1U) << "nobody needs to know";
+}
+
 TEST(Pair, AStreamGoesOnAtOnceAfterOutagesInARow)
 {
     TwoPairs ends;
