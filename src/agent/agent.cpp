@@ -56,7 +56,7 @@ private:
     void handle_session_event(const control::NodeSession::Event&) override;
 
     void handle_meeting_due(drive::PairDriver&) override {} // the client asks
-    void handle_filtered(const control::Filtered&) override;
+    void handle_survey_answer(const control::SurveyAnswer&) override;
     void handle_addresses_changed() override;
     void handle_punched(drive::PairDriver&, std::uint32_t, bool) override {} // the client tells
 
@@ -177,10 +177,10 @@ void Agent::Impl::handle_addresses_changed()
     }
 }
 
-void Agent::Impl::handle_filtered(const control::Filtered& filtered)
+void Agent::Impl::handle_survey_answer(const control::SurveyAnswer& answer)
 {
     if (auto* session = node_.session()) {
-        session->tell_filtered(io::now(), filtered);
+        session->tell(io::now(), answer);
         node_.wake();
     }
 }

@@ -40,7 +40,8 @@ Settings make_settings(const CommandLine& line, const config::AgentConfig& confi
     settings.node.gateway = std::move(membership.gateway);
     settings.node.role = control::Role::agent;
     settings.node.hello = {.features = {std::string{control::direct_feature},
-                                        std::string{control::udp_relay_feature}},
+                                        std::string{control::udp_relay_feature},
+                                        std::string{control::mapping_lifetime_feature}},
                            .key = identity.pin,
                            .instance = {random.array<16>()},
                            .software = program::software()};

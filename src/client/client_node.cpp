@@ -220,10 +220,10 @@ void ClientNode::handle_addresses_changed()
     }
 }
 
-void ClientNode::handle_filtered(const control::Filtered& filtered)
+void ClientNode::handle_survey_answer(const control::SurveyAnswer& answer)
 {
     if (control::NodeSession* session = node_.session()) {
-        session->tell_filtered(io::now(), filtered);
+        session->tell(io::now(), answer);
         node_.wake();
     }
 }

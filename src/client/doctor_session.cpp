@@ -187,10 +187,10 @@ void DoctorSession::handle_addresses_changed()
     }
 }
 
-void DoctorSession::handle_filtered(const control::Filtered& filtered)
+void DoctorSession::handle_survey_answer(const control::SurveyAnswer& answer)
 {
     if (auto* session = node_.session()) {
-        session->tell_filtered(io::now(), filtered);
+        session->tell(io::now(), answer);
         node_.wake();
     }
 }

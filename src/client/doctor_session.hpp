@@ -32,7 +32,7 @@ private:
 
     void handle_meeting_due(drive::PairDriver&) override {}
 
-    void handle_filtered(const control::Filtered&) override;
+    void handle_survey_answer(const control::SurveyAnswer&) override;
     void handle_addresses_changed() override;
 
     void handle_punched(drive::PairDriver&, std::uint32_t, bool) override {}

@@ -183,6 +183,7 @@ void GatewaySession::handle_established(Instant now, Message message)
                    [&](Introduce& m) { report_from_client(now, std::move(m)); },
                    [&](Candidates& m) { events_.push_back(MessageReceived{std::move(m)}); },
                    [&](Filtered& m) { events_.push_back(MessageReceived{m}); },
+                   [&](MappingAlive& m) { events_.push_back(MessageReceived{m}); },
                    [&](Meet& m) { report_from_client(now, m); },
                    [&](Punched& m) { report_from_client(now, m); },
                    [&](Release& m) {

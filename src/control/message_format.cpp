@@ -223,6 +223,13 @@ json::object to_object(const Filtered& m)
     return object;
 }
 
+json::object to_object(const MappingAlive& m)
+{
+    json::object object = with_family("mapping_alive", m.family);
+    object["socket"] = m.socket;
+    return object;
+}
+
 json::object to_object(const NatDescription& m)
 {
     json::object object = with_family("nat", m.family);
@@ -233,6 +240,10 @@ json::object to_object(const NatDescription& m)
         behaviour["mapping"] = text(nat::to_string(m.behaviour->mapping));
         behaviour["filtering"] = text(nat::to_string(m.behaviour->filtering));
         behaviour["allocation"] = text(nat::to_string(m.behaviour->allocation));
+        if (m.behaviour->lifetime != nat::MappingLifetime{}) {
+            behaviour["alive_after_s"] = m.behaviour->lifetime.alive_after.count();
+            behaviour["gone_after_s"] = m.behaviour->lifetime.gone_after.count();
+        }
         object["behaviour"] = std::move(behaviour);
     }
     return object;

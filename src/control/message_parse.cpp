@@ -419,6 +419,14 @@ Filtered parse_filtered(Members& in)
     return m;
 }
 
+MappingAlive parse_mapping_alive(Members& in)
+{
+    MappingAlive m;
+    m.family = in.family();
+    m.socket = in.count("socket", 0, max_survey_sockets - 1);
+    return m;
+}
+
 /// Words that are not known mean that it is not known.
 nat::Behaviour parse_behaviour(Members& in)
 {
@@ -430,6 +438,10 @@ nat::Behaviour parse_behaviour(Members& in)
             nat::parse_allocation(in.name("allocation")).value_or(nat::Allocation::unknown)};
     if (behaviour.allocation == nat::Allocation::sequential)
         behaviour.delta = 1; // it has one, never 0
+    constexpr std::size_t most_seconds = 86'400;
+    behaviour.lifetime = {
+        .alive_after = std::chrono::seconds{in.optional_count("alive_after_s", 0, most_seconds)},
+        .gone_after = std::chrono::seconds{in.optional_count("gone_after_s", 0, most_seconds)}};
     return behaviour;
 }
 
@@ -593,6 +605,8 @@ Message parse_members(const std::string& type, Members& in)
         return parse_survey(in);
     if (type == "filtered")
         return parse_filtered(in);
+    if (type == "mapping_alive")
+        return parse_mapping_alive(in);
     if (type == "nat")
         return parse_nat(in);
     if (type == "meet")

@@ -211,10 +211,10 @@ void NodeSession::tell_candidates(Instant, Candidates candidates)
         send(std::move(candidates));
 }
 
-void NodeSession::tell_filtered(Instant, const Filtered& filtered)
+void NodeSession::tell(Instant, const SurveyAnswer& answer)
 {
     if (is_established())
-        send(filtered);
+        std::visit([this](const auto& message) { send(message); }, answer);
 }
 
 void NodeSession::meet(Instant, wire::PairId pair)

@@ -5,6 +5,8 @@
 //   own addresses told → survey, as soon as the node is seen, or 500 ms later: then UDP is blocked
 //   seen elsewhere     → survey, at most one in survey_interval
 //   seen, though "UDP is blocked" → that was wrong: unknown again, and a survey after a while
+//   survey has ended   → lifetime survey after a while, if something keeps state and it is not remembered
+//   another survey begins → the lifetime survey is over: its sockets close at the node
 //
 // Limits: a survey is bounded, see nat::Survey; of its result 56 addresses are kept.
 
@@ -21,20 +23,23 @@ constexpr Duration interval_after_silence = std::chrono::seconds{10};
 
 } // namespace
 
-void PortMemory::remember(const std::string& node, const std::vector<SocketAddress>& mapped)
+NatMemory::Known& NatMemory::entry(const Key& key)
+{
+    const auto known = known_.find(key);
+    if (known != known_.end())
+        return known->second;
+    if (oldest_.size() == most_entries) {
+        known_.erase(oldest_.front());
+        oldest_.pop_front();
+    }
+    oldest_.push_back(key);
+    return known_.emplace(key, Known{}).first->second;
+}
+
+void NatMemory::remember(const std::string& node, const std::vector<SocketAddress>& mapped)
 {
     for (const SocketAddress& address : mapped) {
-        const Key key{node, address.ip};
-        auto known = ports_.find(key);
-        if (known == ports_.end()) {
-            if (oldest_.size() == most_entries) {
-                ports_.erase(oldest_.front());
-                oldest_.pop_front();
-            }
-            oldest_.push_back(key);
-            known = ports_.emplace(key, std::deque<std::uint16_t>{}).first;
-        }
-        std::deque<std::uint16_t>& ports = known->second;
+        std::deque<std::uint16_t>& ports = entry({node, address.ip}).ports;
         if (std::ranges::find(ports, address.port) != ports.end())
             continue;
         if (ports.size() == most_ports)
@@ -43,13 +48,30 @@ void PortMemory::remember(const std::string& node, const std::vector<SocketAddre
     }
 }
 
-std::vector<std::uint16_t> PortMemory::ports(const std::string& node,
-                                             const IpAddress& external) const
+std::vector<std::uint16_t> NatMemory::ports(const std::string& node,
+                                            const IpAddress& external) const
 {
-    const auto known = ports_.find({node, external});
-    if (known == ports_.end())
+    const auto known = known_.find({node, external});
+    if (known == known_.end())
         return {};
-    return {known->second.begin(), known->second.end()};
+    return {known->second.ports.begin(), known->second.ports.end()};
+}
+
+void NatMemory::remember(Instant now, const std::string& node, const IpAddress& external,
+                         const nat::MappingLifetime& lifetime)
+{
+    Known& known = entry({node, external});
+    known.lifetime = lifetime;
+    known.lifetime_until = now + lifetime_valid_for;
+}
+
+std::optional<nat::MappingLifetime>
+NatMemory::lifetime(Instant now, const std::string& node, const IpAddress& external) const
+{
+    const auto known = known_.find({node, external});
+    if (known == known_.end() || now >= known->second.lifetime_until)
+        return std::nullopt;
+    return known->second.lifetime;
 }
 
 void NodeView::handle_own_addresses(Instant now, std::vector<IpAddress> own)
@@ -77,10 +99,14 @@ bool NodeView::handle_probe(Instant now, const nat::Observation& observation, co
         }
         if (has_told_ && ((is_first && !surveyed_at_) || moved))
             want_survey(now);
+        if (moved)
+            drop_lifetime_survey();
     }
     if (survey_)
         survey_->handle_probe(now, observation);
-    settle();
+    if (lifetime_survey_)
+        lifetime_survey_->handle_probe(now, observation);
+    settle(now);
     handle_timeout(now);
     return moved;
 }
@@ -89,7 +115,14 @@ void NodeView::handle_filter_report(Instant now, const nat::FilterReport& report
 {
     if (survey_)
         survey_->handle_filter_report(now, report);
-    settle();
+    settle(now);
+}
+
+void NodeView::handle_alive(Instant now, unsigned socket)
+{
+    if (lifetime_survey_)
+        lifetime_survey_->handle_alive(now, socket);
+    handle_timeout(now);
 }
 
 void NodeView::expect_nothing()
@@ -115,6 +148,7 @@ void NodeView::begin(Instant now)
     if (config_.gateway.first < 2)
         return;
     surveyed_at_ = now;
+    drop_lifetime_survey();
     survey_.emplace(nat::Survey::Config{.gateway = config_.gateway,
                                         .own_addresses = own_,
                                         .remembered_ports =
@@ -128,13 +162,33 @@ void NodeView::handle_timeout(Instant now)
 {
     if (survey_)
         survey_->handle_timeout(now);
-    settle();
+    if (lifetime_survey_)
+        lifetime_survey_->handle_timeout(now);
+    settle(now);
     if (!survey_ && now >= survey_due_)
         begin(now);
+    if (now >= lifetime_survey_due_) {
+        lifetime_survey_due_ = never;
+        lifetime_survey_.emplace(now);
+    }
 }
 
-void NodeView::settle()
+void NodeView::drop_lifetime_survey()
 {
+    lifetime_survey_.reset();
+    lifetime_survey_due_ = never;
+}
+
+void NodeView::settle(Instant now)
+{
+    if (lifetime_survey_ && lifetime_survey_->result()) {
+        const nat::MappingLifetime lifetime = *lifetime_survey_->result();
+        lifetime_survey_.reset();
+        behaviour_->lifetime = lifetime;
+        if (lifetime != nat::MappingLifetime{})
+            config_.memory->remember(now, config_.node, observed_->ip, lifetime);
+        described_ = true;
+    }
     if (!survey_)
         return;
     const auto finished = survey_->poll_event();
@@ -147,7 +201,24 @@ void NodeView::settle()
         if (std::ranges::find(pool_, address.ip) == pool_.end())
             pool_.push_back(address.ip);
     config_.memory->remember(config_.node, finished->mapped_addresses);
-    finished_ = true;
+    plan_lifetime_survey(now);
+    finished_ = described_ = true;
+}
+
+/// Once the survey has ended; where nothing keeps state there is nothing to find out.
+void NodeView::plan_lifetime_survey(Instant now)
+{
+    using nat::Reach;
+    const bool is_free = behaviour_->mapping == nat::Mapping::none &&
+                         behaviour_->filtering == nat::Filtering::none;
+    const bool is_reached =
+        behaviour_->reach == Reach::open || behaviour_->reach == Reach::main_port_only;
+    if (!config_.tells_lifetime || !observed_ || !is_reached || is_free)
+        return;
+    if (const auto known = config_.memory->lifetime(now, config_.node, observed_->ip))
+        behaviour_->lifetime = *known;
+    else
+        lifetime_survey_due_ = now + lifetime_delay;
 }
 
 std::vector<IpAddress> NodeView::external_addresses() const
@@ -163,12 +234,16 @@ std::vector<IpAddress> NodeView::external_addresses() const
 
 std::optional<nat::SurveyStep> NodeView::poll_request()
 {
-    return survey_ ? survey_->poll_request() : std::nullopt;
+    if (survey_)
+        return survey_->poll_request();
+    return lifetime_survey_ ? lifetime_survey_->poll_request() : std::nullopt;
 }
 
 std::optional<nat::Survey::Transmit> NodeView::poll_transmit()
 {
-    return survey_ ? survey_->poll_transmit() : std::nullopt;
+    if (survey_)
+        return survey_->poll_transmit();
+    return lifetime_survey_ ? lifetime_survey_->poll_transmit() : std::nullopt;
 }
 
 bool NodeView::poll_finished()
@@ -176,9 +251,17 @@ bool NodeView::poll_finished()
     return std::exchange(finished_, false);
 }
 
+bool NodeView::poll_described()
+{
+    return std::exchange(described_, false);
+}
+
 Instant NodeView::deadline() const
 {
-    return survey_ ? survey_->deadline() : survey_due_;
+    if (survey_)
+        return survey_->deadline();
+    return std::min({survey_due_, lifetime_survey_due_,
+                     lifetime_survey_ ? lifetime_survey_->deadline() : never});
 }
 
 } // namespace narrowlink::control

@@ -68,7 +68,7 @@ Rendezvous::Node* Rendezvous::find(SessionId id)
 }
 
 void Rendezvous::add_session(Instant, SessionId id, Role role, const std::string& name,
-                             bool punches)
+                             NodeFeatures features)
 {
     nat::ProbeCredentials credentials;
     random_->fill(credentials.id);
@@ -81,10 +81,11 @@ void Rendezvous::add_session(Instant, SessionId id, Role role, const std::string
             config_.addresses, [v4](const IpAddress& ip) { return ip.is_v4() == v4; });
         return NodeView{{.gateway = {.first = ports, .second = addresses > 1 ? ports : 0},
                          .node = name,
-                         .memory = &memory_}};
+                         .memory = &memory_,
+                         .tells_lifetime = features.mapping_lifetime}};
     };
     nodes_.emplace(id, Node{.role = role,
-                            .punches = punches,
+                            .punches = features.direct,
                             .channel = {credentials, wire::ProbeSender::gateway},
                             .v4 = view_of(true),
                             .v6 = view_of(false),
@@ -150,6 +151,9 @@ void Rendezvous::handle(Instant now, SessionId id, const Message& message)
         drain_views(id, *node);
     } else if (const auto* filtered = std::get_if<Filtered>(&message)) {
         node->view(filtered->family).handle_filter_report(now, filtered->report);
+        drain_views(id, *node);
+    } else if (const auto* alive = std::get_if<MappingAlive>(&message)) {
+        node->view(alive->family).handle_alive(now, alive->socket);
         drain_views(id, *node);
     } else if (const auto* meet = std::get_if<Meet>(&message)) {
         for (auto& [name, pair] : pairs_)
@@ -231,11 +235,11 @@ void Rendezvous::drain_views(SessionId id, Node& node)
                                   .to = transmit->to,
                                   .packet = node.channel.seal(probe, *random_)});
         }
-        if (view.poll_finished()) {
+        if (view.poll_described())
             messages_.push_back(
                 {id, NatDescription{family, nat::describe(*view.behaviour()), view.behaviour()}});
+        if (view.poll_finished())
             newly_surveyed_.push_back(id);
-        }
     }
     if (std::min(node.v4.deadline(), node.v6.deadline()) == never)
         surveyed_.erase(id);

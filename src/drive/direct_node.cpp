@@ -29,6 +29,7 @@
 #include "narrowlink/io/interfaces.hpp"
 #include "narrowlink/io/log.hpp"
 #include "narrowlink/io/together.hpp"
+#include "narrowlink/nat/lifetime_survey.hpp"
 
 #include <boost/asio/post.hpp>
 #include <boost/system/system_error.hpp>
@@ -47,8 +48,6 @@ constexpr std::size_t train_size = 65'487;
 
 /// Probes of all of the gateway's ports, then of the main one, so that the NAT keeps the mapping.
 constexpr std::array<Duration, 3> survey_intervals{100ms, 300ms, 600ms};
-constexpr Duration keep_alive_interval = 15s;
-
 constexpr std::array<Duration, 5> meeting_intervals{1s, 5s, 30s, 120s, 600s};
 
 /// Of all attempts at once; descriptors are few on some systems.
@@ -504,6 +503,7 @@ void DirectNode::observe(const control::Observe& message, const IpAddress& gatew
 
 void DirectNode::handle_network_changed()
 {
+    lifetimes_.clear();
     if (gateway_) {
         gateway_->rounds = 0;
         gateway_->due = io::now();
@@ -532,12 +532,14 @@ void DirectNode::handle_nat(const control::NatDescription& nat)
 {
     io::log_event(LogLevel::debug, "nat_surveyed", "family", static_cast<unsigned>(nat.family),
                   "nat", nat.text);
+    if (nat.behaviour)
+        lifetimes_[nat.family] = nat.behaviour->lifetime;
     survey_.end(nat.family);
 }
 
-void DirectNode::handle_filtered(const control::Filtered& filtered)
+void DirectNode::handle_survey_answer(const control::SurveyAnswer& answer)
 {
-    owner_->handle_filtered(filtered);
+    owner_->handle_survey_answer(answer);
 }
 
 void DirectNode::send_survey_probe(DirectSocket& socket, nat::GatewaySocket to)
@@ -605,8 +607,19 @@ void DirectNode::probe_gateway(Instant now)
                             .seen = {},
                             .cookie = gateway_->cookie(ip.is_v4())},
                            {ip, port});
-    gateway_->due = now + (all ? survey_intervals[gateway_->rounds] : keep_alive_interval);
+    gateway_->due = now + (all ? survey_intervals[gateway_->rounds] : keep_alive_interval());
     ++gateway_->rounds;
+}
+
+/// Between probes to the gateway once it knows everything: no mapping may end meanwhile.
+Duration DirectNode::keep_alive_interval() const
+{
+    Duration shortest = nat::keep_alive_interval({});
+    if (!lifetimes_.empty())
+        shortest = Duration::max();
+    for (const auto& [family, lifetime] : lifetimes_)
+        shortest = std::min(shortest, nat::keep_alive_interval(lifetime));
+    return shortest;
 }
 
 void DirectNode::drive_peers(Instant now)

@@ -5,9 +5,12 @@
 // give their mappings to others meanwhile.
 //
 // Limits: those of control::SurveyRequest, one request at a time per family; whatever happens, the
-// sockets are closed `patience` after the last request.
+// sockets are closed `patience` after the last request, those of the lifetime step when its longest
+// time is over.
 
 #include "narrowlink/drive/survey_runner.hpp"
+
+#include "narrowlink/nat/lifetime_survey.hpp"
 
 #include <algorithm>
 
@@ -25,17 +28,21 @@ void SurveyRunner::handle_request(Instant now, const control::SurveyRequest& req
 {
     Survey& survey = surveys_[request.family];
     const nat::SurveyStep& step = request.step;
+    const bool reports = step.purpose == nat::SurveyStep::Purpose::filtering;
+    const bool waits = step.purpose == nat::SurveyStep::Purpose::lifetime;
     survey.work.clear();
     for (unsigned round = 0; round < step.rounds; ++round)
         for (unsigned socket = 0; socket < step.sockets; ++socket)
             for (const nat::GatewaySocket to : step.to)
                 survey.work.push_back({.socket = step.first_socket + socket, .to = to});
-    const bool reports = step.purpose == nat::SurveyStep::Purpose::filtering;
+    survey.pause = waits ? nat::idle_step_pause : nat::probe_spacing;
+    survey.pause_after = waits ? step.sockets * step.to.size() : 1;
+    survey.sent = 0;
     survey.report = {.answered = false};
     const Duration sending = nat::probe_spacing * static_cast<int>(survey.work.size());
     survey.report_at = reports ? now + sending + report_delay : never;
     survey.due = now;
-    survey.end_at = now + patience;
+    survey.end_at = now + patience + (waits ? nat::LifetimeSurvey::idle_times.back() : Duration{});
     advance(now, request.family, survey);
 }
 
@@ -70,7 +77,13 @@ void SurveyRunner::handle_probe(const DirectSocket& socket, const wire::Probe& p
 {
     const auto survey =
         surveys_.find(socket.local.ip.is_v4() ? control::Family::v4 : control::Family::v6);
-    if (survey == surveys_.end() || socket.number != nat::filter_socket)
+    if (survey == surveys_.end())
+        return;
+    const bool is_idle = socket.number >= nat::first_idle_socket;
+    if (is_idle && probe.kind == wire::ProbeKind::filter)
+        owner_->handle_survey_answer(
+            control::MappingAlive{.family = survey->first, .socket = socket.number});
+    if (socket.number != nat::filter_socket)
         return;
     nat::FilterReport& report = survey->second.report;
     if (probe.kind == wire::ProbeKind::observed)
@@ -84,13 +97,14 @@ void SurveyRunner::advance(Instant now, control::Family family, Survey& survey)
     if (!survey.work.empty() && survey.due <= now) {
         const Work work = survey.work.front();
         survey.work.pop_front();
-        survey.due = now + nat::probe_spacing;
+        const bool pauses = ++survey.sent % survey.pause_after == 0;
+        survey.due = now + (pauses ? survey.pause : nat::probe_spacing);
         if (const auto socket = socket_for(family, work.socket))
             owner_->send_survey_probe(*socket, work.to);
     }
     if (survey.report_at <= now) {
         survey.report_at = never;
-        owner_->handle_filtered({.family = family, .report = survey.report});
+        owner_->handle_survey_answer(control::Filtered{.family = family, .report = survey.report});
     }
 }
 

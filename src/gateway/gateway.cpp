@@ -125,7 +125,8 @@ Session::Config Gateway::Impl::session_config(const Settings& settings, const Ob
     Session::Config config{settings.session, settings.queue};
     if (observer.is_active())
         for (const std::string_view feature :
-             {control::direct_feature, control::udp_relay_feature})
+             {control::direct_feature, control::udp_relay_feature,
+              control::mapping_lifetime_feature})
             config.control.features.emplace_back(feature);
     return config;
 }

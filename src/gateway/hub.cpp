@@ -110,7 +110,8 @@ void Hub::add(std::shared_ptr<Session> session, control::Role role, control::Reg
     if (abilities.any())
         rendezvous_.add_session(io::now(), session->id(), role,
                                 fmt::format("{} {} {}", control::to_string(role), user, name),
-                                abilities.punches);
+                                {.direct = abilities.punches,
+                                 .mapping_lifetime = abilities.tells_lifetime});
     drain();
 }
 

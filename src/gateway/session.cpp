@@ -253,7 +253,8 @@ void Session::handle_hello(const control::Hello& hello)
     };
     hub_->post_hello(shared_from_this(), admission_.role, std::move(node), *policies,
                      {.punches = both_have(control::direct_feature),
-                      .relays = both_have(control::udp_relay_feature)});
+                      .relays = both_have(control::udp_relay_feature),
+                      .tells_lifetime = both_have(control::mapping_lifetime_feature)});
 }
 
 void Session::accept()

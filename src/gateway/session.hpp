@@ -23,6 +23,7 @@ class Hub;
 struct UdpAbilities {
     bool punches = false;
     bool relays = false;
+    bool tells_lifetime = false; ///< of mappings
 
     [[nodiscard]] bool any() const { return punches || relays; }
 };

@@ -38,6 +38,19 @@ std::optional<Enum> parse(std::string_view text, std::initializer_list<Enum> val
     return std::nullopt;
 }
 
+std::string describe_lifetime(const MappingLifetime& lifetime)
+{
+    using namespace std::chrono_literals;
+    const auto [alive, gone] = lifetime;
+    if (alive == 0s && gone == 0s)
+        return "";
+    if (alive == 0s)
+        return fmt::format(", forgotten when idle for {} s", gone.count());
+    if (gone == 0s)
+        return fmt::format(", kept when idle for {} s", alive.count());
+    return fmt::format(", kept when idle for {} s but not for {} s", alive.count(), gone.count());
+}
+
 } // namespace
 
 std::string_view to_string(Mapping mapping)
@@ -118,7 +131,8 @@ std::string describe(const Behaviour& behaviour)
     switch (behaviour.reach) {
     case Reach::unknown: return "unknown";
     case Reach::blocked: return "UDP blocked";
-    case Reach::main_port_only: return "UDP only to the gateway's main port";
+    case Reach::main_port_only:
+        return "UDP only to the gateway's main port" + describe_lifetime(behaviour.lifetime);
     case Reach::open: break;
     }
     std::string text = describe_mapping(behaviour);
@@ -130,7 +144,7 @@ std::string describe(const Behaviour& behaviour)
         text += ", several external addresses";
     if (behaviour.poisonable)
         text += ", spoiled by unsolicited packets";
-    return text;
+    return text + describe_lifetime(behaviour.lifetime);
 }
 
 } // namespace narrowlink::nat

@@ -65,14 +65,15 @@ std::string_view to_string(Purpose purpose)
     case Purpose::allocation: return "allocation";
     case Purpose::filtering: return "filtering";
     case Purpose::poisoning: return "poisoning";
+    case Purpose::lifetime: return "lifetime";
     }
     return "";
 }
 
 std::optional<Purpose> parse_purpose(std::string_view text)
 {
-    for (const Purpose purpose :
-         {Purpose::mapping, Purpose::allocation, Purpose::filtering, Purpose::poisoning})
+    for (const Purpose purpose : {Purpose::mapping, Purpose::allocation, Purpose::filtering,
+                                  Purpose::poisoning, Purpose::lifetime})
         if (text == to_string(purpose))
             return purpose;
     return std::nullopt;
@@ -231,7 +232,8 @@ void Survey::advance(Instant now)
                     .rounds = 2});
         return;
     }
-    case Purpose::poisoning: finish(); return;
+    case Purpose::poisoning:
+    case Purpose::lifetime: finish(); return; // the latter is not ours
     }
 }
 

@@ -499,7 +499,7 @@ void DirectNode::advance(Instant now, control::Family family, Survey& survey)
     }
     if (survey.report_at <= now) {
         survey.report_at = never;
-        owner_->handle_filtered({.family = family, .report = survey.report});
+        owner_->handle_survey_answer(control::Filtered{.family = family, .report = survey.report});
     }
 }
 

@@ -24,7 +24,7 @@ public:
     public:
         virtual ~Owner() = default;
         virtual void handle_meeting_due(PairDriver&) = 0;
-        virtual void handle_filtered(const control::Filtered&) = 0;
+        virtual void handle_survey_answer(const control::SurveyAnswer&) = 0;
         virtual void handle_punched(PairDriver&, std::uint32_t attempt, bool opened) = 0;
     };
 

@@ -176,10 +176,10 @@ void AgentNode::handle_direct_event(const control::NodeSession::Event& event)
     }
 }
 
-void AgentNode::handle_filtered(const control::Filtered& filtered)
+void AgentNode::handle_survey_answer(const control::SurveyAnswer& answer)
 {
     if (auto* session = node_.session()) {
-        session->tell_filtered(world_.now(), filtered);
+        session->tell(world_.now(), answer);
         node_.wake();
     }
 }
@@ -449,10 +449,10 @@ void ClientNode::handle_meeting_due(PairDriver& driver)
     node_.wake();
 }
 
-void ClientNode::handle_filtered(const control::Filtered& filtered)
+void ClientNode::handle_survey_answer(const control::SurveyAnswer& answer)
 {
     if (auto* session = node_.session()) {
-        session->tell_filtered(world_.now(), filtered);
+        session->tell(world_.now(), answer);
         node_.wake();
     }
 }

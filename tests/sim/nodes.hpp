@@ -63,7 +63,7 @@ private:
 
     void handle_meeting_due(PairDriver&) override {} // the client asks
 
-    void handle_filtered(const control::Filtered&) override;
+    void handle_survey_answer(const control::SurveyAnswer&) override;
 
     void handle_punched(PairDriver&, std::uint32_t, bool) override {} // the client tells
 
@@ -121,7 +121,7 @@ private:
     void handle_session_event(const control::NodeSession::Event&) override;
     void handle_direct_event(const control::NodeSession::Event&);
     void handle_meeting_due(PairDriver&) override;
-    void handle_filtered(const control::Filtered&) override;
+    void handle_survey_answer(const control::SurveyAnswer&) override;
     void handle_punched(PairDriver&, std::uint32_t attempt, bool opened) override;
     void wake();
     void handle_introduced(const control::Introduced&);

@@ -9,7 +9,7 @@ namespace {
 constexpr std::uint64_t seeds_by_default = SIM_PATH_SEEDS_DEFAULT;
 
 /// See docs/testing.md, where the parts of it are.
-constexpr Duration longest_stall = seconds{8};
+constexpr Duration longest_stall = seconds{6};
 
 /// Between which nothing has to be guessed.
 const std::vector<std::string_view> easy{"public",

@@ -30,7 +30,7 @@ inline constexpr std::size_t max_policies = access::max_policies;
 inline constexpr std::size_t max_agents_per_message = 50;
 inline constexpr std::size_t max_candidates = 32;
 inline constexpr std::size_t max_probe_ports = 8;
-inline constexpr std::size_t max_survey_sockets = 16;
+inline constexpr std::size_t max_survey_sockets = 18;
 inline constexpr std::size_t max_survey_targets = 16;
 inline constexpr std::size_t max_survey_rounds = 4;
 inline constexpr std::size_t max_punch_sockets = 256;
@@ -40,6 +40,8 @@ inline constexpr std::uint32_t max_punch_time_ms = 60'000;
 /// Observe on.
 inline constexpr std::string_view direct_feature = "direct";
 inline constexpr std::string_view udp_relay_feature = "udp-relay";
+/// Of nodes that know the lifetime step of surveys.
+inline constexpr std::string_view mapping_lifetime_feature = "mapping-lifetime";
 
 /// Versions of this protocol that this code speaks.
 inline constexpr std::uint32_t oldest_version = 1;
@@ -244,11 +246,22 @@ struct Filtered {
     bool operator==(const Filtered&) const = default;
 };
 
+/// node → gateway: a packet of the lifetime step has arrived at this socket.
+struct MappingAlive {
+    Family family = Family::v4;
+    unsigned socket = 0;
+
+    bool operator==(const MappingAlive&) const = default;
+};
+
+/// What a node says in a survey.
+using SurveyAnswer = std::variant<Filtered, MappingAlive>;
+
 /// gateway → node: the survey has ended, with this result, for people.
 struct NatDescription {
     Family family = Family::v4;
     std::string text;
-    /// The same for programs: reach, mapping, filtering and allocation of it only.
+    /// The same for programs: reach, mapping, filtering, allocation and lifetime of it only.
     std::optional<nat::Behaviour> behaviour = {};
 
     bool operator==(const NatDescription&) const = default;
@@ -360,7 +373,7 @@ struct Unknown {
 using Message =
     std::variant<Hello, Welcome, Ping, Pong, List, Agents, Introduce, Introduced, Introduction,
                  Refused, Interrupted, Release, Released, Observe, Candidates, SurveyRequest, Filtered,
-                 NatDescription, Meet, Punch, Aim, Punched, Unreachable, UdpRelay,
+                 MappingAlive, NatDescription, Meet, Punch, Aim, Punched, Unreachable, UdpRelay,
                  Closing, Unknown>;
 
 /// A name that messages can carry: 1 to max_name_size bytes of UTF-8 without control characters.

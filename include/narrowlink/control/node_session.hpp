@@ -75,7 +75,7 @@ public:
 
     /// With the feature `direct` only.
     void tell_candidates(Instant now, Candidates candidates);
-    void tell_filtered(Instant now, const Filtered& filtered);
+    void tell(Instant now, const SurveyAnswer& answer);
     void meet(Instant now, wire::PairId pair);
     void tell_punched(Instant now, const Punched& punched);
 

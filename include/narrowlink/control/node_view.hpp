@@ -1,7 +1,7 @@
 #pragma once
 
 #include "narrowlink/base/time.hpp"
-#include "narrowlink/nat/survey.hpp"
+#include "narrowlink/nat/lifetime_survey.hpp"
 
 #include <deque>
 #include <map>
@@ -12,38 +12,58 @@
 
 namespace narrowlink::control {
 
-/// Ports that the mappings of a node had, per external address: a NAT that gives out blocks shows
-/// their borders in time.
-class PortMemory {
+/// What is worth knowing of a NAT for longer than a session, per node and external address: the ports
+/// of its mappings, because one that gives out blocks shows their borders in time, and their lifetime,
+/// which takes minutes to find out.
+class NatMemory {
 public:
     static constexpr std::size_t most_ports = 512;     ///< per node and address
     static constexpr std::size_t most_entries = 4'096; ///< the oldest are forgotten
+    static constexpr Duration lifetime_valid_for = std::chrono::hours{24};
 
     void remember(const std::string& node, const std::vector<SocketAddress>& mapped);
     [[nodiscard]] std::vector<std::uint16_t> ports(const std::string& node,
                                                    const IpAddress& external) const;
 
+    void remember(Instant now, const std::string& node, const IpAddress& external,
+                  const nat::MappingLifetime& lifetime);
+    /// Nothing when it was never found out, or too long ago.
+    [[nodiscard]] std::optional<nat::MappingLifetime>
+    lifetime(Instant now, const std::string& node, const IpAddress& external) const;
+
 private:
     using Key = std::pair<std::string, IpAddress>;
 
-    std::map<Key, std::deque<std::uint16_t>> ports_;
+    struct Known {
+        std::deque<std::uint16_t> ports;
+        nat::MappingLifetime lifetime;
+        Instant lifetime_until{};
+    };
+
+    Known& entry(const Key&);
+
+    std::map<Key, Known> known_;
     std::deque<Key> oldest_;
 };
 
 /// What the gateway knows of one node in one address family: where it is seen, and what stands
 /// before it. The latter is surveyed when the node is first seen, and again when it is seen
-/// elsewhere, not more often than once in `survey_interval`.
+/// elsewhere, not more often than once in `survey_interval`. How long mappings live is found out
+/// `lifetime_delay` later, unless it is remembered.
 ///
-/// Contract: after each call drain poll_request(), poll_transmit() and poll_finished(), then wait
-/// until deadline().
+/// Contract: after each call drain poll_request(), poll_transmit(), poll_finished() and
+/// poll_described(), then wait until deadline().
 class NodeView {
 public:
     static constexpr Duration survey_interval = std::chrono::minutes{1};
+    /// Not while paths are being looked for: its mappings would be in the way.
+    static constexpr Duration lifetime_delay = std::chrono::minutes{1};
 
     struct Config {
         nat::GatewayPorts gateway;
         std::string node; ///< its name in `memory`, over its sessions
-        PortMemory* memory = nullptr;
+        NatMemory* memory = nullptr;
+        bool tells_lifetime = false; ///< the node can
     };
 
     explicit NodeView(Config config) : config_{std::move(config)} {}
@@ -55,6 +75,8 @@ public:
     /// node has moved: it was seen elsewhere before.
     bool handle_probe(Instant now, const nat::Observation& observation, const IpAddress& at);
     void handle_filter_report(Instant now, const nat::FilterReport& report);
+    /// A packet of the lifetime step has arrived at this socket of the node.
+    void handle_alive(Instant now, unsigned socket);
     /// The node probes addresses of the other family only: that nothing is heard means nothing.
     void expect_nothing();
     void handle_timeout(Instant now);
@@ -63,6 +85,8 @@ public:
     [[nodiscard]] std::optional<nat::Survey::Transmit> poll_transmit();
     /// True once after each survey: behaviour() is new.
     [[nodiscard]] bool poll_finished();
+    /// True once whenever there is more to tell of behaviour().
+    [[nodiscard]] bool poll_described();
     [[nodiscard]] Instant deadline() const;
 
     /// Where its main socket is seen from the gateway's main port.
@@ -82,7 +106,9 @@ public:
 private:
     void want_survey(Instant at);
     void begin(Instant now);
-    void settle();
+    void settle(Instant now);
+    void plan_lifetime_survey(Instant now);
+    void drop_lifetime_survey();
 
     Config config_;
     std::vector<IpAddress> own_;
@@ -93,8 +119,11 @@ private:
     std::optional<nat::Survey> survey_;
     std::optional<Instant> surveyed_at_; ///< begin of the latest
     Instant survey_due_ = never;
+    std::optional<nat::LifetimeSurvey> lifetime_survey_;
+    Instant lifetime_survey_due_ = never;
     bool has_told_ = false; ///< its own addresses
     bool finished_ = false;
+    bool described_ = false;
 };
 
 } // namespace narrowlink::control

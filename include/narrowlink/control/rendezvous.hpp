@@ -19,6 +19,12 @@ namespace narrowlink::control {
 
 using wire::SessionId;
 
+/// What a node that probes can do besides.
+struct NodeFeatures {
+    bool direct = true;            ///< direct_feature
+    bool mapping_lifetime = false; ///< mapping_lifetime_feature
+};
+
 /// The gateway's part in finding direct paths: it sees from where each node's probes come, and
 /// tells both ends of a pair to send probes to each other at the same time, one step of
 /// nat::choose() after the other until one has led to a path.
@@ -72,17 +78,16 @@ public:
 
     Rendezvous(Config config, Random& random);
 
-    /// A node that probes. `name` is the same in all sessions of the node; `punches`: it has the
-    /// feature `direct`.
+    /// A node that probes. `name` is the same in all sessions of the node.
     void add_session(Instant now, SessionId, Role, const std::string& name = {},
-                     bool punches = true);
+                     NodeFeatures features = {});
     void remove_session(SessionId);
 
     /// Both ends are connected, through these sessions; removed with either of them.
     void add_pair(Instant now, PairName, SessionId client, SessionId agent);
     void remove_pair(const PairName&);
 
-    /// Candidates, Filtered, Meet and Punched; other messages do nothing.
+    /// Candidates, Filtered, MappingAlive, Meet and Punched; other messages do nothing.
     void handle(Instant now, SessionId, const Message&);
 
     void handle_rtt(SessionId, Duration rtt);
@@ -195,7 +200,7 @@ private:
     std::map<SessionId, Node> nodes_;
     std::map<wire::ProbeId, SessionId> channels_;
     std::set<SessionId> surveyed_; ///< those whose views have a deadline
-    PortMemory memory_;
+    NatMemory memory_;
     std::map<PairName, Pair> pairs_;
     std::map<wire::ProbeId, PairName> attempts_;
     std::map<External, Rung> worked_;

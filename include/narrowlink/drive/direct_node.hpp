@@ -34,8 +34,8 @@ public:
         /// This client has lost its direct path to the peer, or has not found one: ask the gateway for
         /// another attempt.
         virtual void handle_meeting_due(PairDriver&) = 0;
-        /// For the gateway.
-        virtual void handle_filtered(const control::Filtered&) = 0;
+        /// For the gateway, of its survey.
+        virtual void handle_survey_answer(const control::SurveyAnswer&) = 0;
         /// candidates() are others than before: tell the gateway.
         virtual void handle_addresses_changed() = 0;
         /// An attempt of this client has ended.
@@ -147,7 +147,7 @@ private:
     };
 
     void send_survey_probe(DirectSocket&, nat::GatewaySocket to) override;
-    void handle_filtered(const control::Filtered&) override;
+    void handle_survey_answer(const control::SurveyAnswer&) override;
     net::awaitable<void> egress_loop();
     void handle_train(DirectSocket&, const io::UdpSocket::Arrival&);
     bool handle_probe(DirectSocket&, const SocketAddress& from, Bytes datagram);
@@ -176,6 +176,7 @@ private:
     void send_size_probe(nat::ProbeChannel&, DirectSocket&, const SocketAddress& to,
                          std::size_t size);
     void probe_gateway(Instant now);
+    [[nodiscard]] Duration keep_alive_interval() const;
     void drive_peers(Instant now);
     void arrange_meeting(Instant now, PairDriver&, Peer&);
     [[nodiscard]] Instant deadline() const;
@@ -189,6 +190,7 @@ private:
     SurveyRunner survey_;
     PortMapper mapper_;
     std::optional<Gateway> gateway_;
+    std::map<control::Family, nat::MappingLifetime> lifetimes_; ///< as the gateway says
     std::map<PairDriver*, Peer> peers_;
     std::map<wire::ProbeId, PairDriver*> channels_;
     std::map<PairDriver*, std::string> unreachable_; ///< those without an attempt

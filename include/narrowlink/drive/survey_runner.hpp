@@ -11,9 +11,9 @@
 
 namespace narrowlink::drive {
 
-/// Does what the gateway asks for in its survey of what stands before this node: probes from the
-/// main socket and from fresh ones, and the report of what came back to one that has talked to the
-/// gateway's main port only.
+/// Does what the gateway asks for in its surveys of what stands before this node: probes from the main
+/// socket and from fresh ones, the report of what came back to one that has talked to the gateway's
+/// main port only, and word of what still arrives at sockets that were left alone.
 ///
 /// Contract: call handle_timeout() at deadline().
 class SurveyRunner {
@@ -23,7 +23,7 @@ public:
         virtual ~Owner() = default;
         /// Sends a survey probe to this socket of the gateway.
         virtual void send_survey_probe(DirectSocket&, nat::GatewaySocket to) = 0;
-        virtual void handle_filtered(const control::Filtered&) = 0;
+        virtual void handle_survey_answer(const control::SurveyAnswer&) = 0;
     };
 
     /// Both must outlive it.
@@ -49,6 +49,9 @@ private:
     struct Survey {
         std::map<unsigned, std::shared_ptr<DirectSocket>> sockets; ///< without the main one
         std::deque<Work> work;
+        std::size_t sent = 0;        ///< of it
+        Duration pause{};            ///< after each `pause_after` probes
+        std::size_t pause_after = 1;
         Instant due = never;       ///< of the next probe
         Instant report_at = never; ///< of the filtering step
         Instant end_at = never;    ///< if the gateway says nothing any more

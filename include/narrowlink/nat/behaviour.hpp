@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -42,6 +43,14 @@ enum class Reach : std::uint8_t {
     main_port_only, ///< only to the gateway's main port, which is that of HTTP/3
 };
 
+/// How long a mapping lives that nobody uses; RFC 4787 §4.3. Both 0: not known.
+struct MappingLifetime {
+    std::chrono::seconds alive_after{}; ///< after so long it was still there
+    std::chrono::seconds gone_after{};  ///< after so long it was not; 0: not seen
+
+    bool operator==(const MappingLifetime&) const = default;
+};
+
 /// What stands between a node and the gateway, for one address family. Two NATs in a row are one
 /// with the worse mapping and the stricter filtering of both.
 struct Behaviour {
@@ -63,6 +72,7 @@ struct Behaviour {
     /// Likewise: address-dependent may be endpoint-independent, and none address-dependent.
     bool filtering_is_a_guess = false;
     unsigned hops = 0; ///< routers on the way to the gateway; 0: unknown
+    MappingLifetime lifetime; ///< found out last, by LifetimeSurvey
 
     bool operator==(const Behaviour&) const = default;
 };

@@ -22,6 +22,7 @@ struct SurveyStep {
         allocation, ///< twelve sockets
         filtering,  ///< S2; 300 ms after the last probe the node reports what has arrived there
         poisoning,  ///< S2 again, after that
+        lifetime,   ///< of LifetimeSurvey: the node tells at once what arrives there later
     };
 
     Purpose purpose = Purpose::mapping;

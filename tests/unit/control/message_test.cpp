@@ -97,6 +97,7 @@ std::vector<Message> one_of_each()
                                .rounds = 2}},
         Filtered{.family = Family::v4,
                  .report = {.from_port = true, .from_address = false, .answered = true}},
+        MappingAlive{.family = Family::v6, .socket = 17},
         NatDescription{.family = Family::v6, .text = "no NAT"},
         NatDescription{.family = Family::v4,
                        .text = "x",
@@ -105,7 +106,9 @@ std::vector<Message> one_of_each()
                                           .mapping = nat::Mapping::address_and_port_dependent,
                                           .filtering = nat::Filtering::endpoint_independent,
                                           .allocation = nat::Allocation::sequential,
-                                          .delta = 1}},
+                                          .delta = 1,
+                                          .lifetime = {.alive_after = std::chrono::seconds{25},
+                                                       .gone_after = std::chrono::seconds{55}}}},
         Meet{.pair = pair_of(8)},
         Punch{
             .pair = pair_of(8),

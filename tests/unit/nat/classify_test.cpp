@@ -204,6 +204,14 @@ TEST(Describe, FitsOnALine)
     EXPECT_EQ(describe({}), "unknown");
     EXPECT_EQ(describe({.reach = Reach::blocked}), "UDP blocked");
     EXPECT_EQ(describe({.reach = Reach::main_port_only}), "UDP only to the gateway's main port");
+    using std::chrono::seconds;
+    EXPECT_EQ(describe({.reach = Reach::main_port_only,
+                        .lifetime = {.alive_after = seconds{25}, .gone_after = seconds{55}}}),
+              "UDP only to the gateway's main port, kept when idle for 25 s but not for 55 s");
+    EXPECT_TRUE(describe({.reach = Reach::open, .lifetime = {.alive_after = seconds{115}}})
+                    .ends_with(", kept when idle for 115 s"));
+    EXPECT_TRUE(describe({.reach = Reach::open, .lifetime = {.gone_after = seconds{12}}})
+                    .ends_with(", forgotten when idle for 12 s"));
     EXPECT_EQ(describe({.reach = Reach::open,
                         .mapping = Mapping::none,
                         .filtering = Filtering::none,
