@@ -240,8 +240,9 @@ std::vector<Rung> ladder_for(const PairEnds& ends)
     }
     if (!observes && has_usable_mapping(ends))
         ladder.push_back({Family::v4, {.technique = nat::Technique::observed}});
-    std::ranges::stable_partition(
-        ladder, [](const Rung& rung) { return rung.step.technique == nat::Technique::observed; });
+    std::stable_partition(ladder.begin(), ladder.end(), [](const Rung& rung) {
+        return rung.step.technique == nat::Technique::observed;
+    });
     return ladder;
 }
 

@@ -497,7 +497,7 @@ void Rendezvous::remember(const Pair& pair)
 std::vector<Rung> Rendezvous::best_first(const PairEnds& ends) const
 {
     std::vector<Rung> ladder = ladder_for(ends);
-    std::ranges::stable_partition(ladder, [&](const Rung& rung) {
+    std::stable_partition(ladder.begin(), ladder.end(), [&](const Rung& rung) {
         const auto key = external(ends, rung.family);
         const auto worked = key ? worked_.find(*key) : worked_.end();
         return worked != worked_.end() && worked->second.step.technique == rung.step.technique &&

@@ -43,7 +43,7 @@ struct Aead::Contexts {
 };
 
 Aead::Aead(const Key& key)
-    : contexts_{std::make_unique<Contexts>(make_context(key, 1), make_context(key, 0))}
+    : contexts_{std::make_unique<Contexts>(Contexts{make_context(key, 1), make_context(key, 0)})}
 {
 }
 

@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cstring>
-#include <ranges>
 
 namespace narrowlink::quic {
 namespace {
@@ -51,9 +50,9 @@ void PathTable::rebind(const ngtcp2_path& address, PathId path)
 
 ngtcp2_path PathTable::arrival(PathId path, const ConnectionId& to)
 {
-    for (Entry& entry : entries_ | std::views::reverse)
-        if (entry.path == path && entry.to == to)
-            return path_of(entry);
+    for (auto entry = entries_.rbegin(); entry != entries_.rend(); ++entry)
+        if (entry->path == path && entry->to == to)
+            return path_of(*entry);
     return path_of(add(path, to));
 }
 
@@ -66,10 +65,10 @@ void PathTable::rename(PathId path, const ConnectionId& old, const ConnectionId&
 
 std::optional<PathId> PathTable::find(const ngtcp2_path& path) const
 {
-    for (const Entry& entry : entries_ | std::views::reverse)
-        if (path.remote.addrlen == sizeof entry.remote &&
-            std::memcmp(path.remote.addr, &entry.remote, sizeof entry.remote) == 0)
-            return entry.path;
+    for (auto entry = entries_.rbegin(); entry != entries_.rend(); ++entry)
+        if (path.remote.addrlen == sizeof entry->remote &&
+            std::memcmp(path.remote.addr, &entry->remote, sizeof entry->remote) == 0)
+            return entry->path;
     return std::nullopt;
 }
 
