@@ -46,6 +46,15 @@ the absolute numbers belong to one machine. How they are measured, and how to re
 [bench/README.md](../bench/README.md#direct-paths). The relay beside OpenSSH: [benchmarks.md](benchmarks.md).
 """)
 
+loss = Page(machine.repository / "docs" / "benchmarks-loss.md", """\
+# Benchmarks of lossy links
+
+What the relay over WebSocket, the relay over UDP and a direct path move over a link that loses single packets, beside
+TCP and bare QUIC on the same link. The ratios are the result; the absolute numbers belong to one machine. How they are
+measured, and how to read them: [bench/README.md](../bench/README.md#lossy-links). Without losses:
+[benchmarks-direct.md](benchmarks-direct.md).
+""")
+
 
 def format_markdown(lines_above: list[str], picture: str, tables: list[report.Table], failures: list[str]) -> str:
     blocks = ["\n".join(f"- {line}" for line in lines_above), f"![chart]({picture})"]

@@ -7,9 +7,10 @@
 // out in trains, then the turn waits for the next arrival or for ngtcp2's timer. Both ends have the
 // same key, made from a fixed seed, so that each knows the other's pin.
 //
-// The settings are those of the product (src/quic/connection_impl.cpp) where these exist: CUBIC,
-// windows, how often to acknowledge. Pacing is ngtcp2's own. The size of packets is given; there is
-// no search for it, and nothing that is larger than the path's MTU ever arrives.
+// The settings are those of the product (src/quic/connection_impl.cpp) where these exist: windows,
+// how often to acknowledge, and CUBIC unless another is asked for. Pacing is ngtcp2's own. The size
+// of packets is given; there is no search for it, and nothing that is larger than the path's MTU
+// ever arrives.
 
 #include "endpoint.hpp"
 
@@ -27,9 +28,11 @@ namespace {
 constexpr std::uint64_t window = 16 << 20; ///< bytes
 constexpr std::uint64_t first_stream_window = 1 << 20;
 constexpr std::size_t packets_per_ack = 16;
+constexpr ngtcp2_duration ack_delay = 5 * NGTCP2_MILLISECONDS;
 constexpr std::size_t most_segments = 64;     // of one train, udp(7)
 constexpr std::size_t longest_train = 65'507; // what one IPv4 packet holds
 constexpr std::size_t connection_id_size = 8;
+constexpr int copies_of_close = 16; // nobody answers it, and some paths lose packets
 
 crypto::SystemRandom system_random;
 
@@ -171,8 +174,8 @@ ngtcp2_settings Endpoint::settings() const
     ngtcp2_settings chosen;
     ngtcp2_settings_default(&chosen);
     chosen.initial_ts = now();
-    chosen.cc_algo = NGTCP2_CC_ALGO_CUBIC;
-    chosen.max_tx_udp_payload_size = options_.payload;
+    chosen.cc_algo = options_.congestion;
+    chosen.max_tx_udp_payload_size = std::max(options_.segment, options_.payload);
     chosen.no_tx_udp_payload_size_shaping = 1;
     chosen.no_pmtud = 1;
     chosen.ack_thresh = packets_per_ack;
@@ -189,6 +192,7 @@ ngtcp2_transport_params Endpoint::transport_params()
     parameters.initial_max_stream_data_uni = first_stream_window;
     parameters.initial_max_data = window;
     parameters.max_udp_payload_size = 65'527;
+    parameters.max_ack_delay = ack_delay;
     parameters.max_idle_timeout = static_cast<ngtcp2_duration>(patience.count()) * NGTCP2_SECONDS;
     return parameters;
 }
@@ -353,8 +357,9 @@ void Endpoint::close()
     const ngtcp2_ssize size = ngtcp2_conn_write_connection_close(
         conn_, nullptr, nullptr, octets(std::span{block_}), options_.payload, &reason, now());
     check(size, "ngtcp2_conn_write_connection_close");
-    socket_.send(remote_, std::span{block_}.first(static_cast<std::size_t>(size)),
-                 static_cast<std::size_t>(size));
+    for (int copy = 0; copy < copies_of_close; ++copy)
+        socket_.send(remote_, std::span{block_}.first(static_cast<std::size_t>(size)),
+                     static_cast<std::size_t>(size));
 }
 
 } // namespace narrowlink::bench

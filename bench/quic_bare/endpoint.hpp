@@ -12,13 +12,15 @@ namespace narrowlink::bench {
 
 /// One end of a QUIC connection (RFC 9000) and its UDP socket: ngtcp2 and nothing else.
 ///
-/// One unidirectional stream goes from the client to the server. CUBIC and ngtcp2's own pacing;
-/// packets of one fixed size. Throws on every failure.
+/// One unidirectional stream goes from the client to the server. ngtcp2's own pacing; packets of
+/// one fixed size. Throws on every failure.
 class Endpoint {
 public:
     struct Options {
         std::string local;           ///< IPV4:PORT
         std::size_t payload = 1'472; ///< bytes of UDP payload of a full packet
+        std::size_t segment = 0;     ///< bytes, see quic_bare.cpp; at least `payload`
+        ngtcp2_cc_algo congestion = NGTCP2_CC_ALGO_CUBIC;
     };
 
     /// A server: the first packet decides who the peer is.

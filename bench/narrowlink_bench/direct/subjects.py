@@ -38,6 +38,7 @@ class Tcp(Subject):
     name = "tcp"
     title = "TCP (iperf3)"
     port = 5201
+    congestion = None  # that of the route
 
     def address(self):
         return self.lab.far_address
@@ -57,7 +58,8 @@ class Tcp(Subject):
 
     def iperf3(self, streams, direction, seconds):
         command = ["iperf3", "-c", self.address(), "-p", str(self.port), "-t", f"{max(1, round(seconds))}", "-P",
-                   str(streams), "-J", *(["-R"] if direction == "down" else [])]
+                   str(streams), "-J", *(["-R"] if direction == "down" else []),
+                   *(["-C", self.congestion] if self.congestion else [])]
         done = self.lab.run(command, self.lab.client, timeout=seconds + 30)
         report = json.loads(done.out or "{}")
         if done.code != 0 or "error" in report or "sum_received" not in report.get("end", {}):
@@ -119,6 +121,8 @@ class BareQuic(Subject):
 
     name = "quic"
     title = "bare QUIC (ngtcp2)"
+    congestion = "cubic"
+    segment = 0  # bytes of a full packet to its congestion control; 0: the payload
 
     def __init__(self, lab, programs, program, payload):
         super().__init__(lab, programs)
@@ -134,7 +138,8 @@ class BareQuic(Subject):
         if line[:1] != ["listening"]:
             raise Failure(f"quic_bare does not listen: {receiver.error()}")
         done = self.lab.run([self.program, "send", "--local", f"{self.lab.near_address}:0", "--to", line[1],
-                             "--payload", self.payload, "--milliseconds", round(seconds * 1000)],
+                             "--payload", self.payload, "--cc", self.congestion, "--segment", self.segment,
+                             "--milliseconds", round(seconds * 1000)],
                             self.lab.client, timeout=seconds + 60)
         if done.code != 0:
             raise Failure(f"quic_bare send ended with {done.code}: {done.err}")
