@@ -55,7 +55,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(wire::is_url_of(*url, *router));
     require(answer.starts_with("HTTP/1.1 200") && answer.find(*url) != std::string_view::npos);
     // The first one counts; who could add to the answer cannot replace it.
-    const std::string more = std::string{answer} + "\nLOCATION: http://" + std::string{line} + ":1/";
+    const std::string more =
+        std::string{answer} + "\nLOCATION: http://" + std::string{line} + ":1/";
     require(wire::decode_ssdp_answer(more, *router) == url);
     return 0;
 }
