@@ -38,9 +38,11 @@ class LossFigure(Figure):
             drawn = axes.bar(at, values, width * 0.92, color=colour, label=title)
             axes.bar_label(drawn, [label(value) for value in values], fontsize=7, padding=2)
         axes.set_yscale("log")
+        axes.margins(x=0.02)
         self.finish(axes, f"1 stream down, Mbit/s, over {self.results['rate']} Mbit/s and "
                     f"{self.results['round_trip']} ms of round trip (logarithmic)",
                     [f"{percent} % of the packets lost" for percent in shown])
+        axes.set_ylim(1, 10 * self.results["rate"])  # room for the legend
         machine = self.results["machine"]
         figure.suptitle(f"Narrowlink {self.results['commit']} on {machine['processors']} x {machine['processor']}, "
                         f"{machine['system']}, {self.results['date']}", fontsize=9)
