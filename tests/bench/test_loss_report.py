@@ -5,11 +5,12 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
+from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
 
 from narrowlink_bench import documents  # noqa: E402
-from narrowlink_bench.loss import measures, place, report  # noqa: E402
+from narrowlink_bench.loss import measures, place, report, subjects  # noqa: E402
 
 figures = {"tcp-cubic": (10, 8, 9), "tcp-bbr": (90, 80, 100), "narrowlink-websocket": (5, 4, 6),
            "narrowlink-websocket-bbr": (80, 70, 90), "narrowlink-udp": (20, 25, 15), "narrowlink-direct": (30, 31, 29),
@@ -100,6 +101,22 @@ class Bench(unittest.TestCase):
             seen = rules.index(f"{link} counter name packets_{direction}")
             self.assertEqual(rules[seen + 1], f"{link} numgen random mod 100 < 5 counter name lost_{direction} drop")
         self.assertNotIn("drop", place.loss_rules(0))
+
+
+class Subjects(unittest.TestCase):
+    def test_tell_the_congestion_control_of_their_own_connections(self):
+        shown = """\
+ESTAB 0 0 10.77.1.2:40000 10.77.3.2:4430 users:(("narrowlink-clie",pid=12,fd=9))
+\t cubic wscale:7,7 rto:220 rtt:20/5
+ESTAB 0 0 10.77.1.2:40002 10.77.3.2:4430 users:(("narrowlink-clie",pid=123,fd=9))
+\t bbr wscale:7,7 rto:220 rtt:20/5
+"""
+        lab = SimpleNamespace(gateway_address="G", client=None, check=lambda *_: SimpleNamespace(out=shown))
+        subject = subjects.Narrowlink(lab, None, None, "websocket", "bbr")
+        self.assertEqual(subject.name, "narrowlink-websocket-bbr")
+        for pid, expected in ((12, ["cubic"]), (123, ["bbr"]), (3, [])):
+            subject.forward = SimpleNamespace(process=SimpleNamespace(pid=pid))
+            self.assertEqual(subject.tcp_in_use(), expected)
 
 
 class Page(unittest.TestCase):

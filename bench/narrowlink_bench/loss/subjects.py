@@ -2,6 +2,7 @@
 
 from lab import until
 
+from ..children import Failure
 from ..direct import subjects as direct
 
 
@@ -38,4 +39,14 @@ class Narrowlink(direct.Narrowlink):
 
     def transfer(self, streams, direction, seconds):
         until(lambda: self.status()["path"] == direct.PATHS[self.way], 20, f"the pair is on {direct.PATHS[self.way]}")
-        return super().transfer(streams, direction, seconds)
+        result = super().transfer(streams, direction, seconds)
+        # A session that was made anew has what the routes say now, which is for the subject started last.
+        if self.way == "websocket" and (found := self.tcp_in_use()) != [self.tcp]:
+            raise Failure(f"the TCP of the WebSocket has {' and '.join(found) or 'no congestion control'}")
+        return result
+
+    def tcp_in_use(self):
+        """The congestion control of each TCP connection of the client to the gateway."""
+        lines = self.lab.check(["ss", "-tinpH", "dst", self.lab.gateway_address], self.lab.client).out.splitlines()
+        return [words.split()[0] for socket, words in zip(lines, lines[1:])
+                if f"pid={self.forward.process.pid}," in socket]
