@@ -16,7 +16,7 @@ from pathlib import Path
 ROLES = {"gateway", "agent", "client"}
 
 # Sans-IO: time, randomness and bytes come in as arguments.
-CORES = {"base", "wire", "crypto", "access", "control", "nat", "quic", "path", "relay", "netstack"}
+CORES = {"base", "wire", "crypto", "access", "control", "nat", "quic", "path", "direct", "relay", "netstack"}
 
 INCLUDES_NOT_IN_CORES = re.compile(
     r"boost/(asio|beast)|spdlog/|(sys|net|netinet|linux)/|"

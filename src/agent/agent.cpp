@@ -55,10 +55,10 @@ private:
     void handle_session_lost(const std::string& sentence, Duration wait) override;
     void handle_session_event(const control::NodeSession::Event&) override;
 
-    void handle_meeting_due(drive::PairDriver&) override {} // the client asks
+    void handle_meeting_due(direct::CarriedPair&) override {} // the client asks
     void handle_survey_answer(const control::SurveyAnswer&) override;
     void handle_addresses_changed() override;
-    void handle_punched(drive::PairDriver&, std::uint32_t, bool) override {} // the client tells
+    void handle_punched(direct::CarriedPair&, std::uint32_t, bool) override {} // the client tells
 
     void introduce(const control::Introduction&);
     ServedPair* find(const wire::PairId&, const std::optional<crypto::Pin>& client);

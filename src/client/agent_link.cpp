@@ -225,19 +225,19 @@ void AgentLink::handle_unreachable(const control::Unreachable& unreachable)
         direct_->handle_unreachable(unreachable, connection_->driver());
 }
 
-void AgentLink::tell_punched(drive::PairDriver& driver, std::uint32_t attempt, bool opened)
+void AgentLink::tell_punched(direct::CarriedPair& pair, std::uint32_t attempt, bool opened)
 {
     control::NodeSession* session = node_->session();
-    if (session == nullptr || !connection_ || &connection_->driver() != &driver)
+    if (session == nullptr || !connection_ || &connection_->driver() != &pair)
         return;
     session->tell_punched(io::now(), {.pair = pair_id_, .attempt = attempt, .opened = opened});
     node_->wake();
 }
 
-void AgentLink::meet(drive::PairDriver& driver)
+void AgentLink::meet(direct::CarriedPair& pair)
 {
     control::NodeSession* session = node_->session();
-    if (session == nullptr || !connection_ || &connection_->driver() != &driver)
+    if (session == nullptr || !connection_ || &connection_->driver() != &pair)
         return;
     session->meet(io::now(), pair_id_);
     node_->wake();

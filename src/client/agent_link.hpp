@@ -95,9 +95,9 @@ public:
     void handle_unreachable(const control::Unreachable&);
 
     /// Asks the gateway for another attempt to find a direct path.
-    void meet(drive::PairDriver&);
+    void meet(direct::CarriedPair&);
     /// Tells it how an attempt has ended.
-    void tell_punched(drive::PairDriver&, std::uint32_t attempt, bool opened);
+    void tell_punched(direct::CarriedPair&, std::uint32_t attempt, bool opened);
 
     /// What `status` shows, as a JSON object.
     [[nodiscard]] std::string report();

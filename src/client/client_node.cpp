@@ -200,16 +200,16 @@ void ClientNode::handle_session_event(const control::NodeSession::Event& event)
         link_->handle_released(released->pair);
 }
 
-void ClientNode::handle_meeting_due(drive::PairDriver& driver)
+void ClientNode::handle_meeting_due(direct::CarriedPair& pair)
 {
     if (link_)
-        link_->meet(driver);
+        link_->meet(pair);
 }
 
-void ClientNode::handle_punched(drive::PairDriver& driver, std::uint32_t attempt, bool opened)
+void ClientNode::handle_punched(direct::CarriedPair& pair, std::uint32_t attempt, bool opened)
 {
     if (link_)
-        link_->tell_punched(driver, attempt, opened);
+        link_->tell_punched(pair, attempt, opened);
 }
 
 void ClientNode::handle_addresses_changed()

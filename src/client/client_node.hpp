@@ -30,10 +30,10 @@ private:
     void handle_session(const control::NodeSession::Established&) override;
     void handle_session_lost(const std::string& sentence, Duration wait) override;
     void handle_session_event(const control::NodeSession::Event&) override;
-    void handle_meeting_due(drive::PairDriver&) override;
+    void handle_meeting_due(direct::CarriedPair&) override;
     void handle_survey_answer(const control::SurveyAnswer&) override;
     void handle_addresses_changed() override;
-    void handle_punched(drive::PairDriver&, std::uint32_t attempt, bool opened) override;
+    void handle_punched(direct::CarriedPair&, std::uint32_t attempt, bool opened) override;
 
     net::awaitable<void> run_node();
     net::awaitable<void> run_command(net::awaitable<void> command);

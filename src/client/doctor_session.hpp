@@ -30,12 +30,12 @@ private:
     void handle_session_lost(const std::string& sentence, Duration wait) override;
     void handle_session_event(const control::NodeSession::Event&) override;
 
-    void handle_meeting_due(drive::PairDriver&) override {}
+    void handle_meeting_due(direct::CarriedPair&) override {}
 
     void handle_survey_answer(const control::SurveyAnswer&) override;
     void handle_addresses_changed() override;
 
-    void handle_punched(drive::PairDriver&, std::uint32_t, bool) override {}
+    void handle_punched(direct::CarriedPair&, std::uint32_t, bool) override {}
 
     net::awaitable<void> keep_session();
     net::awaitable<void> observe();

@@ -11,48 +11,49 @@ namespace narrowlink::drive {
 UdpSockets::UdpSockets(net::any_io_executor executor, Sink sink)
     : executor_{std::move(executor)}, sink_{std::move(sink)}
 {
-    for (const bool v4 : {true, false})
-        if (auto socket = make(v4, DirectSocket::Use::main))
-            main_.push_back(std::move(socket));
 }
 
-std::shared_ptr<DirectSocket> UdpSockets::make(bool v4, DirectSocket::Use use)
+std::optional<std::uint16_t> UdpSockets::open(direct::SocketId id, bool v4)
 {
     const char* any = v4 ? "0.0.0.0" : "::";
     try {
-        auto udp = io::UdpSocket::open(executor_, {*IpAddress::parse(any), 0});
-        const SocketAddress local = udp.local_address();
-        return std::make_shared<DirectSocket>(
-            DirectSocket{.id = ++last_id_, .udp = std::move(udp), .local = local, .use = use});
+        const auto socket = std::make_shared<io::UdpSocket>(
+            io::UdpSocket::open(executor_, {*IpAddress::parse(any), 0}));
+        sockets_.emplace(id, socket);
+        if (scope_ != nullptr)
+            scope_->spawn(ingress_loop(id, socket));
+        return socket->local_address().port;
     } catch (const boost::system::system_error& error) {
         io::log_event(LogLevel::debug, "udp_unavailable", "address", any, "error", error.code());
-        return nullptr;
+        return std::nullopt;
     }
 }
 
-std::shared_ptr<DirectSocket> UdpSockets::main(bool v4) const
+void UdpSockets::close(direct::SocketId id)
 {
-    for (const auto& socket : main_)
-        if (socket->local.ip.is_v4() == v4)
-            return socket;
-    return nullptr;
+    const auto socket = sockets_.extract(id);
+    if (!socket.empty())
+        socket.mapped()->close();
 }
 
-std::shared_ptr<DirectSocket> UdpSockets::open(bool v4, DirectSocket::Use use)
+void UdpSockets::send(direct::SocketId id, const SocketAddress& to, Bytes datagram,
+                      std::uint8_t ttl)
 {
-    if (scope_ == nullptr)
-        return nullptr;
-    auto socket = make(v4, use);
-    if (socket)
-        scope_->spawn(ingress_loop(socket));
-    return socket;
+    if (const auto socket = sockets_.find(id); socket != sockets_.end())
+        socket->second->try_send(to, datagram, datagram.size(), {.from = {}, .ttl = ttl});
+}
+
+std::shared_ptr<io::UdpSocket> UdpSockets::find(direct::SocketId id) const
+{
+    const auto socket = sockets_.find(id);
+    return socket == sockets_.end() ? nullptr : socket->second;
 }
 
 net::awaitable<void> UdpSockets::run(net::awaitable<void> body)
 {
     io::TaskScope scope{executor_, [](const std::exception_ptr&) {}};
-    for (const auto& socket : main_)
-        scope.spawn(ingress_loop(socket));
+    for (const auto& [id, socket] : sockets_)
+        scope.spawn(ingress_loop(id, socket));
     scope_ = &scope;
     std::exception_ptr failure;
     try {
@@ -67,13 +68,14 @@ net::awaitable<void> UdpSockets::run(net::awaitable<void> body)
 }
 
 // The socket is kept until its loop has ended: receive() needs that.
-net::awaitable<void> UdpSockets::ingress_loop(std::shared_ptr<DirectSocket> socket)
+net::awaitable<void> UdpSockets::ingress_loop(direct::SocketId id,
+                                              std::shared_ptr<io::UdpSocket> socket)
 {
     for (;;) {
-        auto receiving = socket->udp.receive();
+        auto receiving = socket->receive();
         const auto arrivals = co_await std::move(receiving);
         for (const io::UdpSocket::Arrival& arrival : arrivals)
-            sink_(*socket, arrival);
+            sink_(id, arrival);
     }
 }
 

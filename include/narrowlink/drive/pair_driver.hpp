@@ -1,7 +1,7 @@
 #pragma once
 
+#include "narrowlink/direct/carried_pair.hpp"
 #include "narrowlink/io/event.hpp"
-#include "narrowlink/path/pair.hpp"
 
 #include <functional>
 #include <unordered_map>
@@ -14,7 +14,7 @@ class Stream;
 /// RelayNode; after anything that may have changed the pair, it calls settle().
 ///
 /// Single-threaded. run() must have ended, and every Stream be gone, before the driver goes away.
-class PairDriver {
+class PairDriver final : public direct::CarriedPair {
 public:
     /// What the owner is told. Called from settle(); must not destroy the driver.
     class Owner {
@@ -35,20 +35,19 @@ public:
     PairDriver(const PairDriver&) = delete;
     PairDriver& operator=(const PairDriver&) = delete;
 
-    path::Pair& pair() { return pair_; }
+    path::Pair& pair() override { return pair_; }
 
     quic::Connection& connection() { return pair_.connection(); }
 
     [[nodiscard]] bool is_closed() const { return closed_; }
 
-    /// A number for a new carrier.
-    path::CarrierId next_carrier() { return path::CarrierId{++last_carrier_}; }
+    path::CarrierId next_carrier() override { return path::CarrierId{++last_carrier_}; }
 
     /// Tells the events that have come up and adjusts the timer; for who drives a carrier.
-    void drain_events();
+    void drain_events() override;
 
     /// The same, and wakes the carriers: for everybody else.
-    void settle();
+    void settle() override;
 
     /// The timers. Ends when the pair is over; until then only by cancellation.
     net::awaitable<void> run();

@@ -8,13 +8,13 @@
 // sockets are closed `patience` after the last request, those of the lifetime step when its longest
 // time is over.
 
-#include "narrowlink/drive/survey_runner.hpp"
+#include "narrowlink/direct/survey_runner.hpp"
 
 #include "narrowlink/nat/lifetime_survey.hpp"
 
 #include <algorithm>
 
-namespace narrowlink::drive {
+namespace narrowlink::direct {
 namespace {
 
 using namespace std::chrono_literals;
@@ -48,15 +48,10 @@ void SurveyRunner::handle_request(Instant now, const control::SurveyRequest& req
 
 void SurveyRunner::end(control::Family family)
 {
-    const auto survey = surveys_.find(family);
-    if (survey == surveys_.end())
-        return;
-    for (const auto& [number, socket] : survey->second.sockets)
-        UdpSockets::close(*socket);
-    surveys_.erase(survey);
+    surveys_.erase(family); // and closes its sockets
 }
 
-std::shared_ptr<DirectSocket> SurveyRunner::socket_for(control::Family family, unsigned number)
+SocketPtr SurveyRunner::socket_for(control::Family family, unsigned number)
 {
     const bool v4 = family == control::Family::v4;
     if (number == nat::mapping_socket)
@@ -65,18 +60,15 @@ std::shared_ptr<DirectSocket> SurveyRunner::socket_for(control::Family family, u
     const auto known = sockets.find(number);
     if (known != sockets.end())
         return known->second;
-    auto socket = sockets_->open(v4, DirectSocket::Use::survey);
-    if (!socket)
-        return nullptr;
-    socket->number = number;
-    sockets.emplace(number, socket);
+    auto socket = sockets_->open(v4, Socket::Use::survey, number);
+    if (socket)
+        sockets.emplace(number, socket);
     return socket;
 }
 
-void SurveyRunner::handle_probe(const DirectSocket& socket, const wire::Probe& probe)
+void SurveyRunner::handle_probe(const Socket& socket, const wire::Probe& probe)
 {
-    const auto survey =
-        surveys_.find(socket.local.ip.is_v4() ? control::Family::v4 : control::Family::v6);
+    const auto survey = surveys_.find(socket.v4 ? control::Family::v4 : control::Family::v6);
     if (survey == surveys_.end())
         return;
     const bool is_idle = socket.number >= nat::first_idle_socket;
@@ -100,7 +92,7 @@ void SurveyRunner::advance(Instant now, control::Family family, Survey& survey)
         const bool pauses = ++survey.sent % survey.pause_after == 0;
         survey.due = now + (pauses ? survey.pause : nat::probe_spacing);
         if (const auto socket = socket_for(family, work.socket))
-            owner_->send_survey_probe(*socket, work.to);
+            gateway_->send_survey_probe(*socket, work.to);
     }
     if (survey.report_at <= now) {
         survey.report_at = never;
@@ -129,4 +121,4 @@ Instant SurveyRunner::deadline() const
     return next;
 }
 
-} // namespace narrowlink::drive
+} // namespace narrowlink::direct

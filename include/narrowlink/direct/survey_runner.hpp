@@ -2,18 +2,16 @@
 
 #include "narrowlink/base/time.hpp"
 #include "narrowlink/control/message.hpp"
-#include "narrowlink/drive/udp_sockets.hpp"
-#include "narrowlink/wire/probe.hpp"
+#include "narrowlink/direct/gateway_probes.hpp"
 
 #include <deque>
 #include <map>
-#include <memory>
 
-namespace narrowlink::drive {
+namespace narrowlink::direct {
 
-/// Does what the gateway asks for in its surveys of what stands before this node: probes from the main
-/// socket and from fresh ones, the report of what came back to one that has talked to the gateway's
-/// main port only, and word of what still arrives at sockets that were left alone.
+/// Does what the gateway asks for in its surveys of what stands before this node: probes from the
+/// main socket and from fresh ones, the report of what came back to one that has talked to the
+/// gateway's main port only, and word of what still arrives at sockets that were left alone.
 ///
 /// Contract: call handle_timeout() at deadline().
 class SurveyRunner {
@@ -21,13 +19,15 @@ public:
     class Owner {
     public:
         virtual ~Owner() = default;
-        /// Sends a survey probe to this socket of the gateway.
-        virtual void send_survey_probe(DirectSocket&, nat::GatewaySocket to) = 0;
+        /// For the gateway.
         virtual void handle_survey_answer(const control::SurveyAnswer&) = 0;
     };
 
-    /// Both must outlive it.
-    SurveyRunner(UdpSockets& sockets, Owner& owner) : sockets_{&sockets}, owner_{&owner} {}
+    /// All must outlive it.
+    SurveyRunner(SocketTable& sockets, GatewayProbes& gateway, Owner& owner)
+        : sockets_{&sockets}, gateway_{&gateway}, owner_{&owner}
+    {
+    }
 
     void handle_request(Instant now, const control::SurveyRequest&);
 
@@ -35,7 +35,7 @@ public:
     void end(control::Family);
 
     /// An authentic probe of the gateway, at a socket of the survey.
-    void handle_probe(const DirectSocket&, const wire::Probe&);
+    void handle_probe(const Socket&, const wire::Probe&);
 
     void handle_timeout(Instant now);
     [[nodiscard]] Instant deadline() const;
@@ -47,10 +47,10 @@ private:
     };
 
     struct Survey {
-        std::map<unsigned, std::shared_ptr<DirectSocket>> sockets; ///< without the main one
+        std::map<unsigned, SocketPtr> sockets; ///< without the main one
         std::deque<Work> work;
-        std::size_t sent = 0;        ///< of it
-        Duration pause{};            ///< after each `pause_after` probes
+        std::size_t sent = 0; ///< of it
+        Duration pause{};     ///< after each `pause_after` probes
         std::size_t pause_after = 1;
         Instant due = never;       ///< of the next probe
         Instant report_at = never; ///< of the filtering step
@@ -58,12 +58,13 @@ private:
         nat::FilterReport report;
     };
 
-    std::shared_ptr<DirectSocket> socket_for(control::Family, unsigned number);
+    SocketPtr socket_for(control::Family, unsigned number);
     void advance(Instant now, control::Family, Survey&);
 
-    UdpSockets* sockets_;
+    SocketTable* sockets_;
+    GatewayProbes* gateway_;
     Owner* owner_;
     std::map<control::Family, Survey> surveys_;
 };
 
-} // namespace narrowlink::drive
+} // namespace narrowlink::direct

@@ -1,0 +1,152 @@
+#include "narrowlink/direct/gateway_probes.hpp"
+
+#include "narrowlink/nat/lifetime_survey.hpp"
+
+#include <algorithm>
+#include <array>
+#include <span>
+#include <utility>
+
+namespace narrowlink::direct {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// Probes of all of the gateway's ports, then of the main one, so that the NAT keeps the mapping.
+constexpr std::array<Duration, 3> first_intervals{100ms, 300ms, 600ms};
+
+constexpr std::size_t most_answers = control::max_candidates * control::max_probe_ports;
+
+} // namespace
+
+wire::ProbeSender probe_sender(control::Role role)
+{
+    return role == control::Role::client ? wire::ProbeSender::client : wire::ProbeSender::agent;
+}
+
+void GatewayProbes::observe(const control::Observe& message, const IpAddress& gateway)
+{
+    std::vector<IpAddress> addresses = message.addresses;
+    if (addresses.empty())
+        addresses.push_back(gateway);
+    gateway_.emplace(Gateway{.channel = {message.channel, probe_sender(role_)},
+                             .ports = message.ports,
+                             .addresses = std::move(addresses),
+                             .answers = {}});
+}
+
+void GatewayProbes::handle_nat(const control::NatDescription& nat)
+{
+    if (nat.behaviour)
+        lifetimes_[nat.family] = nat.behaviour->lifetime;
+}
+
+void GatewayProbes::start_over(Instant now)
+{
+    lifetimes_.clear();
+    if (!gateway_)
+        return;
+    gateway_->rounds = 0;
+    gateway_->due = now;
+}
+
+bool GatewayProbes::is_overdue() const
+{
+    return gateway_ && gateway_->rounds > first_intervals.size();
+}
+
+std::map<SocketAddress, SocketAddress> GatewayProbes::answers() const
+{
+    return gateway_ ? gateway_->answers : std::map<SocketAddress, SocketAddress>{};
+}
+
+std::optional<SocketAddress> GatewayProbes::latest() const
+{
+    return gateway_ ? gateway_->latest : std::nullopt;
+}
+
+bool GatewayProbes::is_main_port(const SocketAddress& address) const
+{
+    return gateway_ && !gateway_->ports.empty() && address.port == gateway_->ports.front() &&
+           std::ranges::find(gateway_->addresses, address.ip) != gateway_->addresses.end();
+}
+
+bool GatewayProbes::is_channel(const wire::ProbeId& id) const
+{
+    return gateway_ && gateway_->channel.id() == id;
+}
+
+std::optional<wire::Probe> GatewayProbes::handle_probe(Instant now, const Socket& socket,
+                                                       const SocketAddress& from, Bytes packet)
+{
+    const auto probe = gateway_->channel.open(packet);
+    if (!probe)
+        return std::nullopt;
+    gateway_->answered = true;
+    if (socket.use != Socket::Use::main)
+        return probe;
+    if (probe->kind == wire::ProbeKind::observed && is_main_port(from)) {
+        gateway_->latest = from;
+        std::uint64_t& cookie = gateway_->cookie(from.ip.is_v4());
+        if (std::exchange(cookie, probe->cookie) != probe->cookie)
+            gateway_->due = now; // it wants proof
+    }
+    if (probe->seen && gateway_->answers.size() < most_answers)
+        gateway_->answers.insert_or_assign(from, *probe->seen);
+    return probe;
+}
+
+void GatewayProbes::send_survey_probe(const Socket& socket, nat::GatewaySocket to)
+{
+    if (!gateway_ || to.port >= gateway_->ports.size())
+        return;
+    unsigned address = 0;
+    for (const IpAddress& ip : gateway_->addresses)
+        if (ip.is_v4() == socket.v4 && address++ == to.address)
+            sockets_->send_probe(socket, gateway_->channel,
+                                 {.kind = wire::ProbeKind::survey,
+                                  .socket = static_cast<std::uint8_t>(socket.number),
+                                  .seen = {}},
+                                 {ip, gateway_->ports[to.port]});
+}
+
+void GatewayProbes::send_sample(const Socket& socket, nat::ProbeChannel& channel,
+                                const wire::Probe& probe)
+{
+    if (!gateway_ || gateway_->ports.empty())
+        return;
+    const auto ip = std::ranges::find(gateway_->addresses, socket.v4, &IpAddress::is_v4);
+    if (ip != gateway_->addresses.end())
+        sockets_->send_probe(socket, channel, probe, {*ip, gateway_->ports.front()});
+}
+
+void GatewayProbes::handle_timeout(Instant now)
+{
+    if (!gateway_ || now < gateway_->due)
+        return;
+    const bool all = gateway_->rounds < first_intervals.size();
+    const std::size_t ports = all ? gateway_->ports.size() : 1;
+    for (const std::uint16_t port : std::span{gateway_->ports}.first(ports))
+        for (const IpAddress& ip : gateway_->addresses)
+            if (const auto& socket = sockets_->main(ip.is_v4()))
+                sockets_->send_probe(*socket, gateway_->channel,
+                                     {.kind = wire::ProbeKind::survey,
+                                      .seen = {},
+                                      .cookie = gateway_->cookie(ip.is_v4())},
+                                     {ip, port});
+    gateway_->due = now + (all ? first_intervals[gateway_->rounds] : keep_alive_interval());
+    ++gateway_->rounds;
+}
+
+/// Between probes to the gateway once it knows everything: no mapping may end meanwhile.
+Duration GatewayProbes::keep_alive_interval() const
+{
+    Duration shortest = nat::keep_alive_interval({});
+    if (!lifetimes_.empty())
+        shortest = Duration::max();
+    for (const auto& [family, lifetime] : lifetimes_)
+        shortest = std::min(shortest, nat::keep_alive_interval(lifetime));
+    return shortest;
+}
+
+} // namespace narrowlink::direct

@@ -1,0 +1,195 @@
+// Theory of operation
+//
+// A way is named by our socket and the peer's address; those through the gateway, which all pairs
+// share, also by the tag with which our connection IDs in that pair begin. A client keeps the last
+// two that the puncher chose, an agent those from which it has heard the client last: path::Pair
+// decides which of them is used.
+//
+// A way keeps its socket open.
+
+#include "narrowlink/direct/ways.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace narrowlink::direct {
+namespace {
+
+constexpr std::size_t most_ways_of_client = 2;
+constexpr std::size_t most_ways_of_agent = 4;
+
+} // namespace
+
+void Ways::begin_attempt(CarriedPair& pair)
+{
+    direct_[&pair].of_attempt = 0;
+}
+
+void Ways::open(Instant now, CarriedPair& pair, const SocketPtr& socket,
+                const SocketAddress& remote, nat::ProbeChannel& channel)
+{
+    const WayName name{.socket = socket->id, .remote = remote};
+    if (const auto known = ways_.find(name); known != ways_.end()) {
+        if (known->second.pair == &pair) {
+            pair.pair().handle_carrier_restored(now, known->second.carrier);
+            pair.settle();
+            return;
+        }
+        std::erase(direct_[known->second.pair].ways, name);
+        close(now, name);
+    }
+    Direct& direct = direct_[&pair];
+    const std::size_t most =
+        std::max(role_ == control::Role::client ? most_ways_of_client : most_ways_of_agent,
+                 ++direct.of_attempt);
+    while (direct.ways.size() >= most) {
+        close(now, WayName{direct.ways.front()});
+        direct.ways.pop_front();
+    }
+    const path::CarrierId carrier = pair.next_carrier();
+    ways_.emplace(name,
+                  Way{&pair, carrier, socket, &channel, path::MtuSearch{now, remote.ip.is_v4()}});
+    direct.ways.push_back(name);
+    pair.pair().add_carrier(
+        now, carrier,
+        {.kind = path::CarrierKind::direct_udp, .mtu = path::MtuSearch::base, .paced = true});
+    pair.settle();
+}
+
+bool Ways::open_relay(Instant now, CarriedPair& pair, const SocketPtr& socket,
+                      const SocketAddress& gateway, const wire::RelayTag& tag)
+{
+    const WayName name{.socket = socket->id, .remote = gateway, .tag = tag};
+    if (const auto known = ways_.find(name); known != ways_.end()) {
+        known->second.pair->pair().handle_carrier_restored(now, known->second.carrier);
+        pair.settle();
+        return false;
+    }
+    close_relay(now, pair);
+    const path::CarrierId carrier = pair.next_carrier();
+    ways_.emplace(name, Way{&pair, carrier, socket, nullptr, {}});
+    pair.pair().add_carrier(
+        now, carrier,
+        {.kind = path::CarrierKind::udp_relay, .mtu = path::MtuSearch::base, .paced = true});
+    pair.settle();
+    return true;
+}
+
+void Ways::close_relay(Instant now, CarriedPair& pair)
+{
+    const auto way = std::ranges::find_if(ways_, [&](const auto& entry) {
+        return entry.second.pair == &pair && entry.first.tag != wire::RelayTag{};
+    });
+    if (way != ways_.end())
+        close(now, WayName{way->first});
+}
+
+void Ways::close(Instant now, CarriedPair& pair)
+{
+    close_relay(now, pair);
+    const auto direct = direct_.find(&pair);
+    if (direct == direct_.end())
+        return;
+    const std::deque<WayName> names = std::move(direct->second.ways);
+    direct_.erase(direct);
+    for (const WayName& name : names)
+        close(now, name);
+}
+
+void Ways::close(Instant now, const WayName& name)
+{
+    const auto way = ways_.extract(name);
+    if (way.empty())
+        return;
+    CarriedPair& pair = *way.mapped().pair;
+    pair.pair().remove_carrier(now, way.mapped().carrier);
+    pair.settle();
+}
+
+// ---- in
+
+bool Ways::is_size_probe(const WayName& name, Bytes datagram) const
+{
+    const auto way = ways_.find(name);
+    return way != ways_.end() && way->second.channel != nullptr &&
+           wire::probe_id(datagram) == way->second.channel->id();
+}
+
+void Ways::handle_size_probe(Instant now, const WayName& name, const nat::ProbeChannel& channel,
+                             const wire::Probe& probe, std::size_t size)
+{
+    const auto found = ways_.find(name);
+    if (found == ways_.end() || found->second.channel != &channel)
+        return;
+    Way& way = found->second;
+    if (probe.kind == wire::ProbeKind::fits) {
+        if (way.mtu_search->handle_answer(now, probe.token))
+            way.pair->pair().set_mtu(way.carrier, way.mtu_search->mtu());
+    } else if (probe.token == size) {
+        sockets_->send_probe(*way.socket, *way.channel,
+                             {.kind = wire::ProbeKind::fits, .token = probe.token, .seen = {}},
+                             name.remote);
+    }
+}
+
+void Ways::handle_packets(Instant now, const WayName& name, const Arrival& arrival)
+{
+    const auto way = ways_.find(name);
+    if (way == ways_.end())
+        return;
+    CarriedPair& pair = *way->second.pair;
+    pair.pair().handle_packets(now, way->second.carrier, arrival.train, arrival.segment_size,
+                               arrival.ecn);
+    pair.settle();
+}
+
+// ---- out
+
+void Ways::handle_timeout(Instant now)
+{
+    for (auto& [name, way] : ways_)
+        search_mtu(now, name, way);
+}
+
+void Ways::search_mtu(Instant now, const WayName& name, Way& way)
+{
+    if (!way.mtu_search)
+        return;
+    const std::size_t before = way.mtu_search->mtu();
+    way.mtu_search->handle_timeout(now);
+    while (const auto size = way.mtu_search->poll_transmit())
+        sockets_->send_size_probe(*way.socket, *way.channel, name.remote, *size);
+    if (way.mtu_search->mtu() != before)
+        way.pair->pair().set_mtu(way.carrier, way.mtu_search->mtu());
+}
+
+Train Ways::poll_transmit(Instant now, MutableBytes block)
+{
+    if (ways_.empty())
+        return {};
+    auto it = ways_.upper_bound(last_served_);
+    if (it == ways_.end())
+        it = ways_.begin();
+    auto& [name, way] = *it;
+    last_served_ = name;
+    CarriedPair& pair = *way.pair;
+    const auto train = pair.pair().poll_transmit(now, way.carrier, block);
+    if (train.segment_size > path::MtuSearch::base && way.mtu_search)
+        way.mtu_search->handle_large_packets(now);
+    pair.drain_events(); // the way may be gone now
+    return {.way = last_served_,
+            .size = train.size,
+            .segment_size = train.segment_size,
+            .ecn = train.ecn};
+}
+
+Instant Ways::deadline() const
+{
+    Instant next = never;
+    for (const auto& [name, way] : ways_)
+        if (way.mtu_search)
+            next = std::min(next, way.mtu_search->deadline());
+    return next;
+}
+
+} // namespace narrowlink::direct
