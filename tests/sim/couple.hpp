@@ -39,10 +39,14 @@ public:
         return client_node_->path() == path::CarrierKind::direct_udp;
     }
 
+    /// What the gateway has told.
     [[nodiscard]] const std::string& unreachable() const
     {
         return client_node_->direct()->unreachable();
     }
+
+    /// The same as the user is told.
+    [[nodiscard]] std::string obstacle() const { return client_node_->obstacle(); }
 
     World& world() { return world_; }
 
@@ -52,11 +56,6 @@ public:
 
     /// The one by role.
     Site& site(control::Role role) { return role == control::Role::client ? away_ : home_; }
-
-    const DirectNode& direct(control::Role role) const
-    {
-        return role == control::Role::client ? *client_node_->direct() : *agent_node_->direct();
-    }
 
     [[nodiscard]] std::string trace() const { return world_.trace(); }
 

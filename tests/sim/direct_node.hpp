@@ -1,32 +1,20 @@
 #pragma once
 
 #include "internet.hpp"
-#include "narrowlink/control/message.hpp"
-#include "narrowlink/nat/probe_channel.hpp"
-#include "narrowlink/nat/puncher.hpp"
-#include "narrowlink/path/mtu_search.hpp"
-#include "pair_driver.hpp"
+#include "narrowlink/direct/node.hpp"
+#include "world.hpp"
 
-#include <deque>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 namespace narrowlink::sim {
 
-/// Plays drive::DirectNode with drive::SurveyRunner and drive::UdpSockets, over the simulated
-/// internet.
-class DirectNode {
+/// Plays drive::DirectNode: runs a direct::Node over the simulated internet.
+class DirectNode final : direct::Sockets {
 public:
-    class Owner {
-    public:
-        virtual ~Owner() = default;
-        virtual void handle_meeting_due(PairDriver&) = 0;
-        virtual void handle_survey_answer(const control::SurveyAnswer&) = 0;
-        virtual void handle_punched(PairDriver&, std::uint32_t attempt, bool opened) = 0;
-    };
+    using Owner = direct::Node::Owner;
 
     DirectNode(World& world, Host& host, control::Role role, Owner& owner);
     DirectNode(const DirectNode&) = delete;
@@ -35,133 +23,36 @@ public:
     void observe(const control::Observe&);
     void survey(const control::SurveyRequest&);
     void handle_nat(const control::NatDescription&);
-    [[nodiscard]] std::vector<SocketAddress> own_addresses() const;
+    [[nodiscard]] control::Candidates candidates() const;
 
-    void punch(const control::Punch&, PairDriver&);
-    void aim(const control::Aim&, PairDriver&);
-    void handle_unreachable(const control::Unreachable&, PairDriver&);
-    void forget(PairDriver&);
+    void punch(const control::Punch&, direct::CarriedPair&);
+    void aim(const control::Aim&, direct::CarriedPair&);
+    void handle_unreachable(const control::Unreachable&, direct::CarriedPair&);
+    void forget(direct::CarriedPair&);
     void handle_network_changed();
     void wake();
 
-    /// The reason for the relay that the gateway has given last; empty: none.
+    /// The reason for the relay that the gateway has given since the last attempt; empty: none.
     [[nodiscard]] const std::string& unreachable() const { return unreachable_; }
 
-    /// What stands before this node, as the gateway says.
-    [[nodiscard]] const std::map<control::Family, std::string>& described() const
+    [[nodiscard]] std::string obstacle(direct::CarriedPair& pair) const
     {
-        return described_;
+        return core_.obstacle(pair);
     }
 
-    [[nodiscard]] bool has_heard_gateway() const { return gateway_ && gateway_->answered; }
-
-    /// Probes that attempts have sent, in all.
-    [[nodiscard]] std::uint64_t probes() const { return probes_; }
-
 private:
-    struct Socket {
-        enum class Use { main, survey, attempt };
-
-        std::uint64_t id;
-        std::unique_ptr<UdpSocket> udp; ///< nothing: closed
-        Use use = Use::main;
-        unsigned number = 0;
-    };
-
-    using SocketPtr = std::shared_ptr<Socket>;
-
-    struct WayName {
-        std::uint64_t socket;
-        SocketAddress remote;
-
-        auto operator<=>(const WayName&) const = default;
-    };
-
-    struct Way {
-        PairDriver* driver;
-        path::CarrierId carrier;
-        SocketPtr socket;
-        path::MtuSearch mtu_search;
-    };
-
-    struct Peer {
-        nat::ProbeChannel channel;
-        nat::Puncher puncher;
-        std::deque<WayName> ways = {};
-        std::size_t attempt_ways = 0; ///< of the last attempt
-        Instant meet_at = never;
-        std::size_t meetings = 0;
-        std::uint32_t attempt = 0;
-        bool reported = false;
-        bool fresh = false;
-        std::vector<SocketPtr> sockets = {};
-    };
-
-    struct Gateway {
-        nat::ProbeChannel channel;
-        std::vector<std::uint16_t> ports;
-        std::vector<IpAddress> addresses;
-        std::size_t rounds = 0;
-        bool answered = false;
-        Instant due{};
-    };
-
-    struct Survey {
-        struct Work {
-            unsigned socket;
-            nat::GatewaySocket to;
-        };
-
-        std::map<unsigned, SocketPtr> sockets;
-        std::deque<Work> work;
-        Instant due = never, report_at = never, end_at = never;
-        nat::FilterReport report;
-    };
-
-    [[nodiscard]] wire::ProbeSender sender() const;
-    SocketPtr open(bool v4, Socket::Use use);
-    void handle_datagram(const SocketPtr&, const SocketAddress& from, Bytes);
-    bool handle_probe(const SocketPtr&, const SocketAddress& from, Bytes);
-    void handle_size_probe(const wire::Probe&, const WayName&, Peer&, std::size_t size);
-    void search_mtu(Instant now, const WayName&, Way&);
-    [[nodiscard]] const wire::ProbeId* probe_id_of(const Way&) const;
-    Peer& begin_attempt(const control::Punch&, PairDriver&, nat::Puncher);
-    void open_sockets(const control::Punch&, Peer&);
-    void close_sockets(Peer&);
-    [[nodiscard]] bool is_used(const Socket&) const;
-    SocketPtr socket_of(const Peer&, unsigned number, const SocketAddress& to);
-    void open_way(PairDriver&, Peer&, const SocketPtr&, const nat::Puncher::Opened&);
-    void close_way(PairDriver&, const WayName&);
-    void send_probe(nat::ProbeChannel&, Socket&, const wire::Probe&, const SocketAddress& to,
-                    std::uint8_t ttl = 0);
-    void transmit(Peer&, const nat::Puncher::Transmit&);
-    void handle_event(PairDriver&, Peer&, const nat::Puncher::Event&);
-    void arrange_meeting(Instant now, PairDriver&, Peer&);
-    void probe_gateway(Instant now);
-    void drive_surveys(Instant now);
-    void advance(Instant now, control::Family, Survey&);
-    void send_survey_probe(Socket&, nat::GatewaySocket to);
-    void end_survey(control::Family);
-    void drive_peers(Instant now);
-    [[nodiscard]] Instant deadline() const;
+    std::optional<std::uint16_t> open(direct::SocketId, bool v4) override;
+    void close(direct::SocketId) override;
+    void send(direct::SocketId, const SocketAddress& to, Bytes datagram, std::uint8_t ttl) override;
     void run();
-    void send_trains();
+    bool send_one_round();
 
     World* world_;
     Host* host_;
     control::Role role_;
-    Owner* owner_;
-    std::uint64_t last_socket_ = 0;
-    SocketPtr main_v4_, main_v6_;
-    std::optional<Gateway> gateway_;
-    std::map<control::Family, Survey> surveys_;
-    std::map<control::Family, std::string> described_;
-    std::map<PairDriver*, Peer> peers_;
-    std::map<wire::ProbeId, PairDriver*> channels_;
-    std::map<WayName, Way> ways_;
-    std::size_t attempt_sockets_ = 0;
+    std::map<direct::SocketId, std::unique_ptr<UdpSocket>> sockets_;
+    direct::Node core_;
     std::string unreachable_;
-    std::uint64_t probes_ = 0;
     std::vector<std::byte> block_;
     bool woken_ = false;
     Timer timer_;

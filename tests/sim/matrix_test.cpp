@@ -152,6 +152,9 @@ TEST_P(Matrix, ReachesWhatCanBeReachedAndSaysWhyNot)
                 if (!why.empty()) {
                     EXPECT_TRUE(couple.until_unreachable(20s)) << "seed " << seed;
                     EXPECT_EQ(couple.unreachable(), why) << "seed " << seed;
+                    EXPECT_EQ(couple.obstacle(),
+                              client.udp ? why
+                                         : "UDP is blocked between this machine and the gateway");
                 }
                 couple.run_for(why.empty() ? patience : 5s);
                 EXPECT_FALSE(couple.is_direct()) << "seed " << seed;

@@ -161,7 +161,7 @@ void AgentNode::handle_direct_event(const control::NodeSession::Event& event)
 {
     if (const auto* observe = std::get_if<control::Observe>(&event)) {
         direct_->observe(*observe);
-        node_.session()->tell_candidates(world_.now(), {.addresses = direct_->own_addresses()});
+        node_.session()->tell_candidates(world_.now(), direct_->candidates());
         node_.wake();
     } else if (const auto* survey = std::get_if<control::SurveyRequest>(&event)) {
         direct_->survey(*survey);
@@ -184,6 +184,11 @@ void AgentNode::handle_survey_answer(const control::SurveyAnswer& answer)
     }
 }
 
+void AgentNode::handle_way_opened(direct::CarriedPair&, const nat::Puncher::Opened& opened)
+{
+    world_.note("{}: way opened to {}", settings_.claims.name, to_string(opened.remote.address));
+}
+
 void AgentNode::handle_network_changed()
 {
     node_.handle_network_changed();
@@ -191,7 +196,7 @@ void AgentNode::handle_network_changed()
         return;
     direct_->handle_network_changed();
     if (auto* session = node_.session())
-        session->tell_candidates(world_.now(), {.addresses = direct_->own_addresses()});
+        session->tell_candidates(world_.now(), direct_->candidates());
 }
 
 void AgentNode::wake()
@@ -422,7 +427,7 @@ void ClientNode::handle_direct_event(const control::NodeSession::Event& event)
     };
     if (const auto* observe = std::get_if<control::Observe>(&event)) {
         direct_->observe(*observe);
-        node_.session()->tell_candidates(world_.now(), {.addresses = direct_->own_addresses()});
+        node_.session()->tell_candidates(world_.now(), direct_->candidates());
         node_.wake();
     } else if (const auto* survey = std::get_if<control::SurveyRequest>(&event)) {
         direct_->survey(*survey);
@@ -440,10 +445,10 @@ void ClientNode::handle_direct_event(const control::NodeSession::Event& event)
     }
 }
 
-void ClientNode::handle_meeting_due(PairDriver& driver)
+void ClientNode::handle_meeting_due(direct::CarriedPair& pair)
 {
     control::NodeSession* session = node_.session();
-    if (session == nullptr || !connection_ || connection_->driver().get() != &driver)
+    if (session == nullptr || !connection_ || connection_->driver().get() != &pair)
         return;
     session->meet(world_.now(), pair_id_);
     node_.wake();
@@ -457,13 +462,18 @@ void ClientNode::handle_survey_answer(const control::SurveyAnswer& answer)
     }
 }
 
-void ClientNode::handle_punched(PairDriver& driver, std::uint32_t attempt, bool opened)
+void ClientNode::handle_punched(direct::CarriedPair& pair, std::uint32_t attempt, bool opened)
 {
     control::NodeSession* session = node_.session();
-    if (session == nullptr || !connection_ || connection_->driver().get() != &driver)
+    if (session == nullptr || !connection_ || connection_->driver().get() != &pair)
         return;
     session->tell_punched(world_.now(), {.pair = pair_id_, .attempt = attempt, .opened = opened});
     node_.wake();
+}
+
+void ClientNode::handle_way_opened(direct::CarriedPair&, const nat::Puncher::Opened& opened)
+{
+    world_.note("{}: way opened to {}", settings_.claims.name, to_string(opened.remote.address));
 }
 
 void ClientNode::handle_network_changed()
@@ -473,7 +483,7 @@ void ClientNode::handle_network_changed()
         return;
     direct_->handle_network_changed();
     if (auto* session = node_.session())
-        session->tell_candidates(world_.now(), {.addresses = direct_->own_addresses()});
+        session->tell_candidates(world_.now(), direct_->candidates());
 }
 
 void ClientNode::wake()
@@ -481,6 +491,11 @@ void ClientNode::wake()
     node_.wake();
     if (direct_)
         direct_->wake();
+}
+
+std::string ClientNode::obstacle() const
+{
+    return connection_ && direct_ ? direct_->obstacle(*connection_->driver()) : std::string{};
 }
 
 std::optional<path::CarrierKind> ClientNode::path() const

@@ -24,7 +24,7 @@ struct NodeSettings {
 };
 
 /// Plays agent::Agent and what it dials.
-class AgentNode final : RelayNode::Owner, DirectNode::Owner {
+class AgentNode final : RelayNode::Owner, direct::Node::Owner {
 public:
     AgentNode(World& world, Gateway& gateway, Access& access, NodeSettings settings,
               Conversations& conversations);
@@ -61,11 +61,13 @@ private:
     void handle_session_event(const control::NodeSession::Event&) override;
     void handle_direct_event(const control::NodeSession::Event&);
 
-    void handle_meeting_due(PairDriver&) override {} // the client asks
+    void handle_meeting_due(direct::CarriedPair&) override {} // the client asks
 
     void handle_survey_answer(const control::SurveyAnswer&) override;
 
-    void handle_punched(PairDriver&, std::uint32_t, bool) override {} // the client tells
+    void handle_punched(direct::CarriedPair&, std::uint32_t, bool) override {} // the client tells
+
+    void handle_way_opened(direct::CarriedPair&, const nat::Puncher::Opened&) override;
 
     void wake();
     void introduce(const control::Introduction&);
@@ -83,7 +85,7 @@ private:
 };
 
 /// Plays client::ClientNode with its AgentLink, and the applications in front of it.
-class ClientNode final : RelayNode::Owner, DirectNode::Owner {
+class ClientNode final : RelayNode::Owner, direct::Node::Owner {
 public:
     ClientNode(World& world, Gateway& gateway, Access& access, NodeSettings settings,
                std::string agent, std::optional<wire::PairId> first_pair_id);
@@ -103,6 +105,9 @@ public:
     /// nullptr without a host.
     [[nodiscard]] const DirectNode* direct() const { return direct_.get(); }
 
+    /// Why there is no direct path, as the user is told; empty without a pair.
+    [[nodiscard]] std::string obstacle() const;
+
     /// The carrier in use; nothing where there is none, or no pair.
     [[nodiscard]] std::optional<path::CarrierKind> path() const;
 
@@ -120,9 +125,10 @@ private:
 
     void handle_session_event(const control::NodeSession::Event&) override;
     void handle_direct_event(const control::NodeSession::Event&);
-    void handle_meeting_due(PairDriver&) override;
+    void handle_meeting_due(direct::CarriedPair&) override;
     void handle_survey_answer(const control::SurveyAnswer&) override;
-    void handle_punched(PairDriver&, std::uint32_t attempt, bool opened) override;
+    void handle_punched(direct::CarriedPair&, std::uint32_t attempt, bool opened) override;
+    void handle_way_opened(direct::CarriedPair&, const nat::Puncher::Opened&) override;
     void wake();
     void handle_introduced(const control::Introduced&);
     void introduce();

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "narrowlink/path/pair.hpp"
+#include "narrowlink/direct/carried_pair.hpp"
 #include "world.hpp"
 
 #include <functional>
@@ -23,7 +23,7 @@ public:
 };
 
 /// Plays drive::PairDriver.
-class PairDriver {
+class PairDriver final : public direct::CarriedPair {
 public:
     class Owner {
     public:
@@ -42,16 +42,16 @@ public:
 
     PairDriver(World& world, path::Pair pair, Owner& owner, std::function<void()> wake_carriers);
 
-    path::Pair& pair() { return pair_; }
+    path::Pair& pair() override { return pair_; }
 
     quic::Connection& connection() { return pair_.connection(); }
 
     [[nodiscard]] bool is_closed() const { return closed_; }
 
-    path::CarrierId next_carrier() { return path::CarrierId{++last_carrier_}; }
+    path::CarrierId next_carrier() override { return path::CarrierId{++last_carrier_}; }
 
-    void drain_events();
-    void settle();
+    void drain_events() override;
+    void settle() override;
 
     void add(quic::StreamId id, StreamEnd& end) { streams_.emplace(id, &end); }
 
