@@ -125,8 +125,9 @@ void GatewayProbes::handle_timeout(Instant now)
     if (!gateway_ || now < gateway_->due)
         return;
     const bool all = gateway_->rounds < first_intervals.size();
-    const std::size_t ports = all ? gateway_->ports.size() : 1;
-    for (const std::uint16_t port : std::span{gateway_->ports}.first(ports))
+    const std::size_t most = all ? control::max_probe_ports : 1;
+    const std::span ports{gateway_->ports};
+    for (const std::uint16_t port : ports.first(std::min(most, ports.size())))
         for (const IpAddress& ip : gateway_->addresses)
             if (const auto& socket = sockets_->main(ip.is_v4()))
                 sockets_->send_probe(*socket, gateway_->channel,

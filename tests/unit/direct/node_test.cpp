@@ -433,6 +433,15 @@ TEST(Node, ProvesWhereItIsWhenTheGatewayAsks)
     EXPECT_EQ(both.to_gateway.size(), 1U) << "it has that";
 }
 
+TEST(Node, BearsAGatewayThatNamesNoPort)
+{
+    TwoNodes both;
+    both.client.node.observe({.channel = TwoNodes::credentials(200), .ports = {}, .addresses = {}},
+                             gateway_address().ip);
+    both.run_for(seconds{40});
+    EXPECT_THAT(both.to_gateway, IsEmpty());
+}
+
 TEST(Node, SaysWhatIsInTheWay)
 {
     TwoNodes both;
