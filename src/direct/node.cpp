@@ -138,10 +138,8 @@ void Node::handle_train(Instant now, SocketId socket, const SocketAddress& from,
         }
         const bool may_be_probe =
             datagram.size() == wire::probe_size || (here && ways_.is_size_probe(*here, datagram));
-        if (may_be_probe && handle_probe(now, socket, from, datagram)) {
-            finish(at);
-            begin = at + datagram.size();
-        }
+        if (may_be_probe && handle_probe(now, socket, from, datagram))
+            finish(at); // what follows begins anew
         at += datagram.size();
     }
     finish(train.size());
