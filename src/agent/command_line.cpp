@@ -51,6 +51,7 @@ Settings make_settings(const CommandLine& line, const config::AgentConfig& confi
     settings.pair.resume_window = config.resume_window;
     settings.connect_timeout = config.connect_timeout;
     settings.port_mapping = config.port_mapping;
+    settings.pair.quic.congestion_control = config.congestion_control;
     return settings;
 }
 

@@ -233,6 +233,7 @@ Settings make_settings(const CommandLine& line, const config::ClientConfig& conf
     settings.credentials = std::move(*credentials);
     settings.connect_timeout = config.connect_timeout;
     settings.port_mapping = config.port_mapping;
+    settings.pair.quic.congestion_control = config.congestion_control;
     return settings;
 }
 

@@ -1,5 +1,6 @@
 #include "narrowlink/config/agent_config.hpp"
 
+#include "narrowlink/config/congestion_control.hpp"
 #include "narrowlink/config/port_mapping.hpp"
 #include "narrowlink/config/section.hpp"
 
@@ -31,6 +32,7 @@ AgentConfig read(Section& root)
     config.limits = read_limits(root);
     config.resume_window = root.duration("resume_window", config.resume_window, 10s, 24h);
     config.port_mapping = read_port_mapping(root);
+    config.congestion_control = read_congestion_control(root);
     config.log = read_log(root);
     root.finish();
     return config;

@@ -1,5 +1,6 @@
 #include "narrowlink/config/client_config.hpp"
 
+#include "narrowlink/config/congestion_control.hpp"
 #include "narrowlink/config/port_mapping.hpp"
 #include "narrowlink/config/section.hpp"
 
@@ -20,6 +21,7 @@ ClientConfig read(Section& root)
     config.relay = root.choice("relay", config.relay,
                                {{"websocket", RelayCarrier::websocket}, {"udp", RelayCarrier::udp}});
     config.port_mapping = read_port_mapping(root);
+    config.congestion_control = read_congestion_control(root);
     config.log = read_log(root);
     root.finish();
     return config;

@@ -239,7 +239,7 @@ ngtcp2_settings Connection::Impl::settings(Instant now) const
     ngtcp2_settings s;
     ngtcp2_settings_default(&s);
     s.initial_ts = static_cast<ngtcp2_tstamp>(now.time_since_epoch().count());
-    s.cc_algo = NGTCP2_CC_ALGO_CUBIC;
+    s.cc_algo = is_ecn_obeyed() ? NGTCP2_CC_ALGO_CUBIC : NGTCP2_CC_ALGO_BBR;
     s.max_tx_udp_payload_size = config_.largest_packet;
     s.no_tx_udp_payload_size_shaping = 1;
     s.ack_thresh = packets_per_ack;

@@ -72,6 +72,13 @@ private:
     void issue(const ngtcp2_cid&);
     [[nodiscard]] const PathLimits& limits() const;
     [[nodiscard]] std::size_t room_of_next_packet() const;
+    /// Marks are sent only by who slows down when they come back changed (RFC 9002 §7.1): ngtcp2's
+    /// BBR does not.
+    [[nodiscard]] bool is_ecn_obeyed() const
+    {
+        return config_.congestion_control == CongestionControl::cubic;
+    }
+
     void note_written(std::size_t size);
     [[nodiscard]] std::uint64_t bytes_in_flight() const;
     void pace(Instant now, std::size_t sent);

@@ -110,19 +110,20 @@ Connection::Transmit Connection::Impl::poll_transmit(Instant now, MutableBytes b
             break;
         }
         follow_path();
+        const std::uint8_t ecn = is_ecn_obeyed() ? info.ecn : 0;
         const auto size = static_cast<std::size_t>(written);
         note_written(size);
         const auto to = over_ ? current_path_ : paths_.find(path.path);
         if (!to)
             continue; // an answer to a challenge on a path that was given up long ago
-        if (train.size > 0 && (*to != train.path || info.ecn != train.ecn)) {
+        if (train.size > 0 && (*to != train.path || ecn != train.ecn)) {
             held_.assign(place.begin(), place.begin() + written);
             held_path_ = *to;
-            held_ecn_ = info.ecn;
+            held_ecn_ = ecn;
             break;
         }
         train.path = *to;
-        train.ecn = info.ecn;
+        train.ecn = ecn;
         if (train.segment_size == 0)
             train.segment_size = size;
         train.size += size;
@@ -176,7 +177,7 @@ Connection::Transmit Connection::Impl::poll_control(Instant now, MutableBytes bl
     const auto size = static_cast<std::size_t>(written);
     bytes_sent_ += size;
     note_written(size);
-    return {size, size, *to, info.ecn};
+    return {size, size, *to, is_ecn_obeyed() ? info.ecn : std::uint8_t{0}};
 }
 
 ngtcp2_ssize Connection::Impl::write_packet(ngtcp2_tstamp ts, MutableBytes place,

@@ -51,7 +51,7 @@ class Tables(unittest.TestCase):
         found = {row[0]: row[1] for row in rows}
         self.assertEqual(found["relay over UDP / over WebSocket with CUBIC"], "4.00x")
         self.assertEqual(found["relay over UDP / over WebSocket with BBR"], "0.25x")
-        self.assertEqual(found["bare QUIC with BBR / with CUBIC as in the product"], "2.00x")
+        self.assertEqual(found["bare QUIC with BBR / with CUBIC as with `congestion_control: cubic`"], "2.00x")
         self.assertEqual(len(rows), len(report.ratios))
 
     def test_what_was_not_measured_has_no_row_and_no_ratio(self):

@@ -17,7 +17,7 @@ looks = {  # title, colour
     "narrowlink-udp": ("relay over UDP", "#d9822b"),
     "narrowlink-direct": ("Narrowlink, direct", "#1f5fa8"),
     "quic-cubic-rfc": ("bare QUIC, CUBIC as in RFC 9002", "#dcd9b0"),
-    "quic-cubic": ("bare QUIC, CUBIC as in the product", "#b5b062"),
+    "quic-cubic": ("bare QUIC, CUBIC as Narrowlink's", "#b5b062"),
     "quic-bbr": ("bare QUIC, BBR", "#88b04b"),
 }
 

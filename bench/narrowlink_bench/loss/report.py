@@ -12,7 +12,7 @@ subjects = {
     "narrowlink-udp": "relay over UDP",
     "narrowlink-direct": "direct",
     "quic-cubic-rfc": "bare QUIC with CUBIC as in RFC 9002",
-    "quic-cubic": "bare QUIC with CUBIC as in the product",
+    "quic-cubic": "bare QUIC with CUBIC as with `congestion_control: cubic`",
     "quic-bbr": "bare QUIC with BBR, else as in the product",
 }
 ratios = (
@@ -22,8 +22,8 @@ ratios = (
     ("narrowlink-direct", "narrowlink-websocket-bbr", "direct / relay over WebSocket with BBR"),
     ("narrowlink-direct", "tcp-cubic", "direct / TCP with CUBIC"),
     ("narrowlink-direct", "quic-cubic-rfc", "direct / bare QUIC with CUBIC as in RFC 9002"),
-    ("narrowlink-direct", "quic-cubic", "direct / bare QUIC with CUBIC as in the product"),
-    ("quic-bbr", "quic-cubic", "bare QUIC with BBR / with CUBIC as in the product"),
+    ("narrowlink-direct", "quic-cubic", "direct / bare QUIC with CUBIC as with `congestion_control: cubic`"),
+    ("quic-bbr", "quic-cubic", "bare QUIC with BBR / with CUBIC as with `congestion_control: cubic`"),
 )
 
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "narrowlink/base/congestion_control.hpp"
 #include "narrowlink/base/port_mapping.hpp"
 #include "narrowlink/base/time.hpp"
 #include "narrowlink/config/endpoint.hpp"
@@ -31,6 +32,7 @@ struct AgentConfig {
     Duration resume_window =
         std::chrono::minutes{10}; ///< how long a silent client keeps its streams
     PortMappingMode port_mapping = PortMappingMode::automatic; ///< what the router is asked for
+    CongestionControl congestion_control = CongestionControl::bbr; ///< of what it sends
     LogConfig log;
 
     bool operator==(const AgentConfig&) const = default;

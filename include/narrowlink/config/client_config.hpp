@@ -1,5 +1,6 @@
 #pragma once
 
+#include "narrowlink/base/congestion_control.hpp"
 #include "narrowlink/base/port_mapping.hpp"
 #include "narrowlink/base/time.hpp"
 #include "narrowlink/config/endpoint.hpp"
@@ -27,6 +28,7 @@ struct ClientConfig {
     Duration connect_timeout = std::chrono::seconds{20}; ///< for reaching the gateway and the agent
     RelayCarrier relay = RelayCarrier::websocket;
     PortMappingMode port_mapping = PortMappingMode::automatic; ///< what the router is asked for
+    CongestionControl congestion_control = CongestionControl::bbr; ///< of what it sends
     LogConfig log;
 
     bool operator==(const ClientConfig&) const = default;

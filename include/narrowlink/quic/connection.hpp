@@ -1,6 +1,7 @@
 #pragma once
 
 #include "narrowlink/base/bytes.hpp"
+#include "narrowlink/base/congestion_control.hpp"
 #include "narrowlink/base/random.hpp"
 #include "narrowlink/base/time.hpp"
 #include "narrowlink/crypto/identity.hpp"
@@ -111,6 +112,7 @@ public:
         std::size_t receive_buffer = 64 * 1'024 * 1'024; ///< undelivered bytes of all streams
         Duration keep_alive = std::chrono::seconds{15};
         Duration handshake_timeout = std::chrono::seconds{30};
+        CongestionControl congestion_control = CongestionControl::bbr; ///< of what we send
         std::array<std::byte, 4> id_prefix{}; ///< of all our connection IDs; zeros: random as well
     };
 

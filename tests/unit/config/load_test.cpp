@@ -179,6 +179,7 @@ TEST(AgentConfig, ReadsEveryOtherKey)
                              "connect_timeout: 3s\n"
                              "limits: {streams: 4, receive_buffer: 5MiB}\n"
                              "resume_window: 1h\n"
+                             "congestion_control: cubic\n"
                              "log: {level: warning}\n";
     const auto config = config_of(load_agent_config(text, "agent.yaml"));
     ASSERT_EQ(config.membership.endpoints.size(), 2U);
@@ -193,6 +194,7 @@ TEST(AgentConfig, ReadsEveryOtherKey)
     EXPECT_EQ(config.connect_timeout, Duration{3s});
     EXPECT_EQ(config.limits, (AgentLimits{4, 5'242'880}));
     EXPECT_EQ(config.resume_window, Duration{1h});
+    EXPECT_EQ(config.congestion_control, CongestionControl::cubic);
     EXPECT_EQ(config.log.level, LogLevel::warning);
 }
 
@@ -224,12 +226,14 @@ TEST(ClientConfig, HasPoliciesBesideItsToken)
         load_client_config("endpoints:\n"
                            "  - !SelfHosted {gateway: \"g:443\", token: a, policies: [b, c]}\n"
                            "connect_timeout: 3s\n"
+                           "congestion_control: cubic\n"
                            "state: s\n",
                            "client.yaml"));
     ASSERT_EQ(config.membership.endpoints.size(), 1U);
     ASSERT_EQ(config.membership.endpoints[0].policies.size(), 2U);
     EXPECT_EQ(config.membership.endpoints[0].policies[1].value, "c");
     EXPECT_EQ(config.connect_timeout, Duration{3s});
+    EXPECT_EQ(config.congestion_control, CongestionControl::cubic);
     EXPECT_EQ(config.state->value, "s");
 }
 

@@ -261,6 +261,8 @@ TEST(Connection, AllItsIdsBeginAsConfigured)
 
 namespace {
 
+const Connection::Config cubic{.congestion_control = CongestionControl::cubic};
+
 constexpr std::uint8_t not_capable = 0, capable = 2, congested = 3; // RFC 3168 §5
 
 /// Sends for a while, on a network that does `remark` to the marks.
@@ -287,21 +289,28 @@ void send_with_marks(TwoEnds& ends, std::optional<std::uint8_t> remark)
 
 TEST(Connection, MarksPacketsWhereMarksArrive)
 {
-    TwoEnds ends;
+    TwoEnds ends{1, cubic};
     send_with_marks(ends, std::nullopt);
     EXPECT_EQ(ends.last_mark, capable);
 }
 
-TEST(Connection, StopsMarkingWhereMarksAreErased)
+TEST(Connection, DoesNotMarkWhatWouldNotSlowDown)
 {
     TwoEnds ends;
+    send_with_marks(ends, std::nullopt);
+    EXPECT_EQ(ends.last_mark, not_capable);
+}
+
+TEST(Connection, StopsMarkingWhereMarksAreErased)
+{
+    TwoEnds ends{1, cubic};
     send_with_marks(ends, not_capable);
     EXPECT_EQ(ends.last_mark, not_capable);
 }
 
 TEST(Connection, SlowsDownWhereTheNetworkSaysThatItIsCongested)
 {
-    TwoEnds quick, slow;
+    TwoEnds quick{1, cubic}, slow{1, cubic};
     send_with_marks(quick, std::nullopt);
     send_with_marks(slow, congested);
     EXPECT_LT(slow.client.statistics().congestion_window,
