@@ -1,9 +1,9 @@
 #pragma once
 
 #include "authority.hpp"
-#include "datagram_relay.hpp"
 #include "session.hpp"
 
+#include "narrowlink/control/datagram_relay.hpp"
 #include "narrowlink/control/registry.hpp"
 #include "narrowlink/control/rendezvous.hpp"
 #include "narrowlink/io/event.hpp"
@@ -76,7 +76,7 @@ private:
     net::any_io_executor executor_;
     control::Registry registry_;
     control::Rendezvous rendezvous_;
-    DatagramRelay datagrams_;
+    control::DatagramRelay datagrams_;
     Authority* authority_;
     std::map<control::SessionId, Known> sessions_;
     std::function<void(const control::Rendezvous::Transmit&)> send_datagram_;

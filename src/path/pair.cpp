@@ -39,6 +39,9 @@
 //                      sends a ping that the agent has to answer with stream data. An agent that has more in flight
 //                      than the fresh congestion window allows, on a path whose validation was lost, only
 //                      acknowledges, for ever; a new path frees it.
+// The agent follows. It needs a connection ID of the client's for that, and gets new ones only when the
+// client has heard that it has used up the old ones: when that was lost, too, it stays on a dead path,
+// whatever comes on others. Then it sends to where the client is heard with the ID that it has.
 // A carrier that died or did not answer is left alone for a while that doubles each time.
 //
 // Two carriers may have something to send at the same time: challenges and answers for the one that
@@ -221,10 +224,25 @@ void Pair::decide(Instant now)
     settle(now);
 }
 
-/// When the wait for an acknowledgement lasts three probe timeouts, and `shortest`.
+/// The client decides.
 Instant Pair::unanswered_at(Duration shortest) const
 {
-    if (!client_ || outstanding_since_ == never || !current_)
+    return client_ ? overdue_at(shortest) : never;
+}
+
+/// The client is heard on another carrier, and QUIC has not followed it there.
+bool Pair::has_lost_client(Instant now, CarrierId heard_on) const
+{
+    return !client_ && current_ && current_ != heard_on && connection_.last_authentic() == now &&
+           path_of(heard_on, carriers_.at(heard_on).carrier) != connection_.current_path() &&
+           now >= carriers_.at(*current_).alive_at + shortest_outage &&
+           now >= overdue_at(shortest_outage);
+}
+
+/// When the wait for an acknowledgement lasts three probe timeouts, and `shortest`.
+Instant Pair::overdue_at(Duration shortest) const
+{
+    if (outstanding_since_ == never || !current_)
         return never;
     return std::max(connection_.last_acknowledged(), outstanding_since_) +
            std::max(3 * connection_.statistics().probe_timeout, shortest);
@@ -450,6 +468,8 @@ void Pair::handle_packets(Instant now, CarrierId id, Bytes train, std::size_t se
         known->second.alive_at = now;
     if (was_out && connection_.last_acknowledged() == now && current_ == id)
         migrate(now, id, quic::Connection::Migration::immediate, ChangeReason::restored);
+    if (has_lost_client(now, id))
+        connection_.rebind(now, path);
     measure();
     if (path != connection_.current_path()) {
         answer_due_ = true;

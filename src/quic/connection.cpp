@@ -39,6 +39,11 @@ void Connection::handle_path_restored(Instant now)
     impl_->handle_path_restored(now);
 }
 
+void Connection::rebind(Instant now, PathId path)
+{
+    impl_->rebind(now, path);
+}
+
 void Connection::set_limits(PathId path, PathLimits limits)
 {
     impl_->set_limits(path, limits);

@@ -419,9 +419,7 @@ Result<> Connection::Impl::migrate(Instant now, PathId path, Migration how)
             return make_error_code(Error::busy);
         // The peer has not been reached for so long that no connection ID is left. As when a NAT
         // rebinds (RFC 9000 §9.5): the same one, from elsewhere.
-        paths_.rebind(*ngtcp2_conn_get_path(conn_), path);
-        follow_path();
-        handle_path_restored(now);
+        rebind(now, path);
         return {};
     case NGTCP2_ERR_INVALID_STATE: return make_error_code(Error::not_connected);
     default: return make_error_code(Error::internal);
@@ -429,6 +427,15 @@ Result<> Connection::Impl::migrate(Instant now, PathId path, Migration how)
     target_ = path;
     follow_path();
     return {};
+}
+
+void Connection::Impl::rebind(Instant now, PathId path)
+{
+    if (!is_connected())
+        return;
+    paths_.rebind(*ngtcp2_conn_get_path(conn_), path);
+    follow_path();
+    handle_path_restored(now);
 }
 
 void Connection::Impl::handle_timeout(Instant now)

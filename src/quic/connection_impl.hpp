@@ -28,6 +28,7 @@ public:
                         std::uint8_t ecn);
     void handle_timeout(Instant now);
     void handle_path_restored(Instant now);
+    void rebind(Instant now, PathId path);
     void set_limits(PathId path, PathLimits limits);
     Transmit poll_transmit(Instant now, MutableBytes block);
     Transmit poll_control(Instant now, MutableBytes block);

@@ -85,6 +85,12 @@ void DirectNode::aim(const control::Aim& message, direct::CarriedPair& pair)
     wake();
 }
 
+void DirectNode::relay(direct::CarriedPair& pair, const wire::RelayTag& tag)
+{
+    core_.relay(world_->now(), pair, tag);
+    wake();
+}
+
 void DirectNode::handle_unreachable(const control::Unreachable& message, direct::CarriedPair& pair)
 {
     core_.handle_unreachable(message, pair);

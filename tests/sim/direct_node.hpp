@@ -27,6 +27,7 @@ public:
 
     void punch(const control::Punch&, direct::CarriedPair&);
     void aim(const control::Aim&, direct::CarriedPair&);
+    void relay(direct::CarriedPair&, const wire::RelayTag& tag);
     void handle_unreachable(const control::Unreachable&, direct::CarriedPair&);
     void forget(direct::CarriedPair&);
     void handle_network_changed();

@@ -44,15 +44,19 @@ void run_family(const Character& character, std::uint64_t percent, std::uint64_t
         total.dropped += measured.dropped;
         total.upgrades += measured.upgrades;
         total.downgrades += measured.downgrades;
+        total.onto_udp_relay += measured.onto_udp_relay;
     }
     if (std::getenv("SIM_TALK") != nullptr)
         std::cout << fmt::format(
             "{} histories, {} s, {} MB, {} dropped by queues, {} times to a direct path and {} "
-            "away, longest stall {} ms\n",
+            "away, {} times to a relay over UDP, longest stall {} ms\n",
             count, total.lasted / seconds{1}, total.bytes / 1'000'000, total.dropped,
-            total.upgrades, total.downgrades, total.longest_stall / milliseconds{1});
+            total.upgrades, total.downgrades, total.onto_udp_relay, total.longest_stall / milliseconds{1});
     if (!character.routers.empty() && count >= 20) {
         EXPECT_GT(total.upgrades, count / 4) << "else nothing was tried";
+        if (character.udp_relay > 0) {
+            EXPECT_GT(total.onto_udp_relay, count / 20);
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 #include "gateway.hpp"
 
 #include "narrowlink/wire/relay_frame.hpp"
+#include "narrowlink/wire/relay_tag.hpp"
 
 #include <algorithm>
 #include <unordered_map>
@@ -25,6 +26,12 @@ constexpr std::size_t most_posted_bytes = 2 * 1'024 * 1'024;
 
 class Gateway::Process {
 public:
+    /// Of a node; see gateway::Abilities.
+    struct Abilities {
+        bool punches = false;
+        bool relays = false;
+    };
+
     Process(World& the_world, const Config& the_config, Internet* the_internet,
             std::uint64_t& dropped_count, std::uint64_t& relayed_count)
         : world{the_world}
@@ -63,8 +70,9 @@ public:
     void act(const control::Registry::Close&);
     void act(const control::Registry::PairUp&);
     void act(const control::Registry::PairDown&);
-    void add(const std::shared_ptr<Session>&, control::Registry::Node, bool direct);
+    void add(const std::shared_ptr<Session>&, control::Registry::Node, Abilities);
     void handle_datagram(const Datagram&);
+    void relay(const Datagram&);
     void send(control::SessionId to, control::Message);
     [[nodiscard]] SocketAddress address_of(std::size_t port, const IpAddress& ip) const;
     std::shared_ptr<Session> find(control::SessionId);
@@ -75,6 +83,7 @@ public:
     std::uint64_t& relayed;
     control::Registry registry;
     std::optional<control::Rendezvous> rendezvous;                   ///< nothing: no probe service
+    control::DatagramRelay datagrams;
     std::map<control::SessionId, std::shared_ptr<Session>> sessions; ///< that the hub knows
     std::map<control::SessionId, std::shared_ptr<Session>> running;
     std::uint64_t last_session = 0;
@@ -178,7 +187,9 @@ private:
         control::GatewaySession::Config config;
         config.messages_per_second = messages_per_second;
         if (process.rendezvous)
-            config.features.emplace_back(control::direct_feature);
+            for (const std::string_view feature :
+                 {control::direct_feature, control::udp_relay_feature})
+                config.features.emplace_back(feature);
         return config;
     }
 
@@ -322,12 +333,15 @@ private:
                                      .instance = hello.instance,
                                      .software = hello.software,
                                      .address = {}};
-        const bool direct =
-            process_.rendezvous &&
-            std::ranges::find(hello.features, control::direct_feature) != hello.features.end();
+        const auto has = [&](std::string_view feature) {
+            return process_.rendezvous &&
+                   std::ranges::find(hello.features, feature) != hello.features.end();
+        };
+        const Process::Abilities abilities{.punches = has(control::direct_feature),
+                                           .relays = has(control::udp_relay_feature)};
         process_.post(thread_, hub_thread,
                       [&process = process_, self = shared_from_this(), node = std::move(node),
-                       direct] { process.add(self, node, direct); });
+                       abilities] { process.add(self, node, abilities); });
     }
 
     void end(const std::string& reason)
@@ -345,6 +359,7 @@ private:
         process_.post(thread_, hub_thread, [&process = process_, id = id_] {
             if (process.rendezvous)
                 process.rendezvous->remove_session(id);
+            process.datagrams.remove_session(id);
             process.registry.remove(process.world.now(), id);
             process.drain();
             process.sessions.erase(id);
@@ -388,7 +403,7 @@ std::shared_ptr<Gateway::Session> Gateway::Process::find(control::SessionId id)
 }
 
 void Gateway::Process::add(const std::shared_ptr<Session>& session, control::Registry::Node node,
-                           bool direct)
+                           Abilities abilities)
 {
     const std::string name =
         fmt::format("{} {} {}", to_string(session->claims_.role), node.user, node.name);
@@ -404,8 +419,11 @@ void Gateway::Process::add(const std::shared_ptr<Session>& session, control::Reg
     }
     sessions.emplace(session->id(), session);
     post(hub_thread, session->thread(), [session] { session->accept(); });
-    if (direct)
-        rendezvous->add_session(world.now(), session->id(), session->claims_.role, name);
+    if (abilities.relays)
+        datagrams.add_session(session->id());
+    if (abilities.punches || abilities.relays)
+        rendezvous->add_session(world.now(), session->id(), session->claims_.role, name,
+                                {.direct = abilities.punches});
     drain();
 }
 
@@ -421,8 +439,12 @@ void Gateway::Process::drain()
             internet_->send_from_server({address_of(transmit->port, transmit->from),
                                          transmit->to,
                                          {transmit->packet.begin(), transmit->packet.end()}});
+        while (const auto proved = rendezvous->poll_proved())
+            datagrams.handle_place(proved->session, {proved->address, proved->at});
         next = std::min(next, rendezvous->deadline());
     }
+    while (auto message = datagrams.poll_message())
+        send(message->to, std::move(message->message));
     timer_.expires_at(next);
 }
 
@@ -442,12 +464,14 @@ void Gateway::Process::act(const control::Registry::PairUp& pair)
 {
     if (rendezvous)
         rendezvous->add_pair(world.now(), {pair.client_key, pair.id}, pair.client, pair.agent);
+    datagrams.add_pair({pair.client_key, pair.id}, pair.client, pair.agent);
 }
 
 void Gateway::Process::act(const control::Registry::PairDown& pair)
 {
     if (rendezvous)
         rendezvous->remove_pair({pair.client_key, pair.id});
+    datagrams.remove_pair({pair.client_key, pair.id});
 }
 
 SocketAddress Gateway::Process::address_of(std::size_t port, const IpAddress& ip) const
@@ -471,7 +495,22 @@ void Gateway::Process::handle_datagram(const Datagram& datagram)
                                     datagram.bytes);
     if (answer)
         internet_->send_from_server({datagram.to, datagram.from, {answer->begin(), answer->end()}});
+    else if (port == ports.begin())
+        relay(datagram);
     drain();
+}
+
+void Gateway::Process::relay(const Datagram& datagram)
+{
+    const auto tag = wire::relay_tag_of(datagram.bytes);
+    if (!tag)
+        return;
+    const auto found = datagrams.table().find(datagram.from, *tag);
+    if (found.to == nullptr)
+        return;
+    relayed += datagram.bytes.size();
+    internet_->send_from_server(
+        {address_of(0, found.to->ours), found.to->address, datagram.bytes});
 }
 
 void Gateway::Process::act(const control::Registry::Route& route)

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "internet.hpp"
+#include "narrowlink/control/datagram_relay.hpp"
 #include "narrowlink/control/gateway_session.hpp"
 #include "narrowlink/control/registry.hpp"
 #include "narrowlink/control/rendezvous.hpp"

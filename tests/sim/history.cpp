@@ -39,6 +39,7 @@ History::History(std::uint64_t seed, const Character& character)
     , internet_{world_}
     , gateway_{world_, gateway_config(character), &internet_}
 {
+    relays_over_udp_ = character_.udp_relay > 0 && world_.plan.chance(character_.udp_relay);
     const std::size_t agents = draw(character_.agents);
     for (std::size_t number = 0; number < agents; ++number)
         add_agent(number);
@@ -107,6 +108,7 @@ void History::add_agent(std::size_t number)
         .access = make_access(), .settings = std::move(settings), .host = {}, .node = {}};
     host.host = make_host(*host.access);
     host.settings.host = host.host.get();
+    host.settings.relays_over_udp = relays_over_udp_;
     host.good_since = world_.now();
     agents_.push_back(std::move(host));
     AgentHost& there = agents_.back();
@@ -133,6 +135,7 @@ void History::add_client(std::size_t agent, std::size_t number)
                     .conversations = {}};
     host.host = make_host(*host.access);
     host.settings.host = host.host.get();
+    host.settings.relays_over_udp = relays_over_udp_;
     std::optional<wire::PairId> pair_id;
     if (character_.same_pair_ids)
         pair_id.emplace().bytes.fill(std::byte{0x11});
@@ -473,6 +476,7 @@ std::optional<std::string> History::run()
         if (client.node) {
             measured_.upgrades += client.node->upgrades();
             measured_.downgrades += client.node->downgrades();
+            measured_.onto_udp_relay += client.node->onto_udp_relay();
         }
     if (!world_.has_failed())
         judge();

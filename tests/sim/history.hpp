@@ -56,6 +56,7 @@ struct Character {
     Range outage_ms{0, 30'000};
 
     std::vector<std::string_view> routers; ///< kinds to draw from; empty: there is no UDP
+    double udp_relay = 0; ///< share of histories whose clients are told `relay: udp`
 
     bool same_pair_ids = false;
     std::uint64_t streams_at_once = 1'024; ///< that an agent allows
@@ -89,6 +90,7 @@ public:
         std::uint64_t dropped = 0;
         std::uint64_t upgrades = 0;   ///< to a direct path
         std::uint64_t downgrades = 0; ///< from one, by the client
+        std::uint64_t onto_udp_relay = 0;
     };
 
     [[nodiscard]] const Measured& measured() const { return measured_; }
@@ -155,6 +157,7 @@ private:
     std::vector<AgentHost> agents_;
     std::vector<ClientHost> clients_;
     std::size_t faults_left_ = 0;
+    bool relays_over_udp_ = false;
     Measured measured_;
     Life life_;
 };

@@ -6,6 +6,8 @@
 
 #include "nodes.hpp"
 
+#include "narrowlink/control/relay_tag.hpp"
+
 #include <utility>
 
 namespace narrowlink::sim {
@@ -18,6 +20,8 @@ control::Hello hello_of(World& world, const NodeSettings& settings)
     std::vector<std::string> features;
     if (settings.host != nullptr)
         features.emplace_back(control::direct_feature);
+    if (settings.host != nullptr && settings.relays_over_udp)
+        features.emplace_back(control::udp_relay_feature);
     return {.features = std::move(features),
             .key = settings.person->pin,
             .instance = {world.cores.array<16>()},
@@ -46,13 +50,20 @@ const Person& person(std::size_t number)
 
 // ---- agent
 
+path::Pair::Config config_for(path::Pair::Config config, const control::Introduction& introduction)
+{
+    config.quic.id_prefix =
+        control::relay_tag(control::Role::agent, introduction.key, introduction.pair);
+    return config;
+}
+
 class AgentNode::ServedPair final : public PairDriver::Owner {
 public:
     ServedPair(AgentNode& agent, const control::Introduction& introduction)
         : agent_{agent}
         , driver_{std::make_shared<PairDriver>(
               agent.world_,
-              path::Pair::server(agent.settings_.pair,
+              path::Pair::server(config_for(agent.settings_.pair, introduction),
                                  {agent.settings_.person->credentials, introduction.key},
                                  agent.world_.now(), agent.world_.cores),
               *this, [&agent] { agent.wake(); })}
@@ -173,6 +184,10 @@ void AgentNode::handle_direct_event(const control::NodeSession::Event& event)
     } else if (const auto* aim = std::get_if<control::Aim>(&event)) {
         if (ServedPair* pair = find(aim->pair, aim->client_key))
             direct_->aim(*aim, pair->driver());
+    } else if (const auto* relay = std::get_if<control::UdpRelay>(&event)) {
+        if (ServedPair* pair = find(relay->pair, relay->client_key))
+            direct_->relay(pair->driver(), control::relay_tag(control::Role::agent,
+                                                              *relay->client_key, relay->pair));
     }
 }
 
@@ -264,7 +279,9 @@ private:
     void handle_path_changed(const path::PathChanged& change) override
     {
         constexpr auto direct = path::CarrierKind::direct_udp;
-        client_.upgrades_ += change.reason == path::ChangeReason::better ? 1 : 0;
+        const bool better = change.reason == path::ChangeReason::better;
+        client_.upgrades_ += better && change.carrier == direct ? 1 : 0;
+        client_.onto_udp_relay_ += change.carrier == path::CarrierKind::udp_relay ? 1 : 0;
         client_.downgrades_ += client_.path_ == direct && change.carrier != direct ? 1 : 0;
         client_.path_ = change.carrier;
         client_.world_.note("{}: path {}, {}", client_.settings_.claims.name,
@@ -442,6 +459,11 @@ void ClientNode::handle_direct_event(const control::NodeSession::Event& event)
     } else if (const auto* unreachable = std::get_if<control::Unreachable>(&event)) {
         if (is_ours(*unreachable))
             direct_->handle_unreachable(*unreachable, *connection_->driver());
+    } else if (const auto* relay = std::get_if<control::UdpRelay>(&event)) {
+        if (is_ours(*relay))
+            direct_->relay(*connection_->driver(),
+                           control::relay_tag(control::Role::client, settings_.person->pin,
+                                              relay->pair));
     }
 }
 
@@ -517,10 +539,14 @@ void ClientNode::handle_introduced(const control::Introduced& introduced)
     }
     pair_existed_ = true;
     instance_ = introduced.instance;
+    path::Pair::Config config = settings_.pair;
+    config.prefers_udp_relay = settings_.relays_over_udp;
+    config.quic.id_prefix =
+        control::relay_tag(control::Role::client, settings_.person->pin, pair_id_);
     if (!connection_)
         connection_ = std::make_shared<AgentConnection>(
             *this,
-            path::Pair::client(settings_.pair, {settings_.person->credentials, introduced.key},
+            path::Pair::client(config, {settings_.person->credentials, introduced.key},
                                world_.now(), world_.cores)
                 .value());
     world_.note("{}: introduced", settings_.claims.name);

@@ -20,7 +20,8 @@ struct NodeSettings {
     const Person* person;
     Claims claims;
     path::Pair::Config pair;
-    Host* host = nullptr; ///< for direct paths; nothing: relay only
+    Host* host = nullptr; ///< for direct paths; nothing: relay over WebSocket only
+    bool relays_over_udp = false;
 };
 
 /// Plays agent::Agent and what it dials.
@@ -116,6 +117,8 @@ public:
 
     [[nodiscard]] unsigned downgrades() const { return downgrades_; }
 
+    [[nodiscard]] unsigned onto_udp_relay() const { return onto_udp_relay_; }
+
 private:
     class AgentConnection;
 
@@ -143,7 +146,7 @@ private:
     RelayNode node_;
     std::unique_ptr<DirectNode> direct_;
     std::optional<path::CarrierKind> path_;
-    unsigned upgrades_ = 0, downgrades_ = 0;
+    unsigned upgrades_ = 0, downgrades_ = 0, onto_udp_relay_ = 0;
     wire::PairId pair_id_;
     bool pair_existed_ = false;
     bool introducing_ = false;

@@ -46,6 +46,7 @@ Character among(std::vector<std::string_view> routers, std::vector<Fault> faults
             .fault_count = {1, 6},
             .faults_within = seconds{30},
             .routers = std::move(routers),
+            .udp_relay = 0.5,
             .longest_stall = longest_stall};
 }
 

@@ -128,7 +128,9 @@ private:
     [[nodiscard]] std::optional<CarrierId> carrier_of(quic::PathId) const;
     [[nodiscard]] std::optional<CarrierId> best(Instant now, std::optional<CarrierId> except) const;
     [[nodiscard]] std::optional<CarrierId> liveliest(std::optional<CarrierId> except) const;
+    [[nodiscard]] Instant overdue_at(Duration shortest) const;
     [[nodiscard]] Instant unanswered_at(Duration shortest) const;
+    [[nodiscard]] bool has_lost_client(Instant now, CarrierId heard_on) const;
     [[nodiscard]] Instant silent_at() const;
     void decide(Instant now);
     void leave_dead(Instant now);

@@ -170,6 +170,11 @@ public:
     /// while packets vanished, what was lost is found out at once.
     void handle_path_restored(Instant now);
 
+    /// Server: what would go by the path in use goes by this one from now on. For a client that is
+    /// heard here, no longer there, and cannot be followed because it has no way to give us another
+    /// connection ID: its packets say which one, and ours would be lost.
+    void rebind(Instant now, PathId path);
+
     /// For trains on that path from now on. A path nobody has said anything about has the default.
     void set_limits(PathId path, PathLimits limits);
 

@@ -368,6 +368,24 @@ TEST(Pair, AStreamGoesOnAtOnceWhenARelayTakesOverThatWasDeadTooAndHasComeBack)
     }
 }
 
+// Each change of path costs the agent a connection ID of the client's, and the client gives it new ones
+// only when it hears of that.
+TEST(Pair, AnAgentWithoutConnectionIdsStillFindsTheClient)
+{
+    TwoPairs ends;
+    ASSERT_TRUE(ends.connect());
+    const quic::StreamId id = ends.open();
+    ends.add(TwoPairs::second, TwoPairs::direct);
+    ASSERT_TRUE(ends.run([&] { return ends.agent.pair.current() == CarrierKind::direct_udp; }));
+    ends.dead_to_client = {TwoPairs::first, TwoPairs::second};
+    TwoPairs::say(ends.client, id, 1'000);
+    TwoPairs::say(ends.agent, id, 1'000);
+    ends.run_for(seconds{40});
+    ends.dead_to_client.clear();
+    ends.dead = {TwoPairs::second};
+    EXPECT_TRUE(ends.run([&] { return TwoPairs::heard(ends.client, id) == 1'000; }, seconds{8}));
+}
+
 TEST(Pair, AHandshakeGoesOnAfterAMomentWithoutACarrier)
 {
     TwoPairs ends;

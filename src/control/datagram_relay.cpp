@@ -1,10 +1,10 @@
-#include "datagram_relay.hpp"
+#include "narrowlink/control/datagram_relay.hpp"
 
 #include "narrowlink/control/relay_tag.hpp"
 
 #include <utility>
 
-namespace narrowlink::gateway {
+namespace narrowlink::control {
 
 void DatagramRelay::add_session(SessionId session)
 {
@@ -28,8 +28,8 @@ void DatagramRelay::add_pair(const PairName& name, SessionId client, SessionId a
     Pair pair{.client = client,
               .agent = agent,
               .tag_of_client =
-                  control::relay_tag(control::Role::client, name.client_key, name.id),
-              .tag_of_agent = control::relay_tag(control::Role::agent, name.client_key, name.id)};
+                  relay_tag(Role::client, name.client_key, name.id),
+              .tag_of_agent = relay_tag(Role::agent, name.client_key, name.id)};
     if (!table_.add_pair(client, pair.tag_of_client, agent, pair.tag_of_agent))
         return; // 32 bits twice: it does without
     tell_if_ready(name, pairs_.emplace(name, pair).first->second);
@@ -74,4 +74,4 @@ std::optional<DatagramRelay::Send> DatagramRelay::poll_message()
     return message;
 }
 
-} // namespace narrowlink::gateway
+} // namespace narrowlink::control

@@ -9,18 +9,19 @@
 #include <optional>
 #include <set>
 
-namespace narrowlink::gateway {
+namespace narrowlink::control {
 
 /// Which pairs may send their packets as datagrams, and where those go. Both ends are told as soon
 /// as both have the feature and have proved where they are.
+///
+/// Contract: drain poll_message() after each call.
 class DatagramRelay {
 public:
-    using PairName = control::Rendezvous::PairName;
-    using SessionId = control::SessionId;
+    using PairName = Rendezvous::PairName;
 
     struct Send {
         SessionId to;
-        control::UdpRelay message;
+        UdpRelay message;
     };
 
     /// A node that has the feature `udp-relay`.
@@ -53,4 +54,4 @@ private:
     std::deque<Send> messages_;
 };
 
-} // namespace narrowlink::gateway
+} // namespace narrowlink::control
