@@ -29,7 +29,8 @@
 //   silence has ended on the carrier in use
 //                    → immediate migration to the same carrier, as a new path: what the outage made
 //                      of the round-trip time would hold back a paced sender for minutes, and put
-//                      off the repair of the next loss for as long as the outage was.
+//                      off the repair of the next loss for as long as the outage was. On a WebSocket
+//                      a second later, if it is still so.
 //   carrier removed  → immediate migration.
 //   a carrier is there again, and nothing has got through since the last migration
 //                    → immediate migration to it, as a new path: the challenges of the old one are lost.
@@ -467,7 +468,7 @@ void Pair::handle_packets(Instant now, CarrierId id, Bytes train, std::size_t se
     if (connection_.last_authentic() == now)
         known->second.alive_at = now;
     if (was_out && connection_.last_acknowledged() == now && current_ == id)
-        migrate(now, id, quic::Connection::Migration::immediate, ChangeReason::restored);
+        handle_outage_over(now, id);
     if (has_lost_client(now, id))
         connection_.rebind(now, path);
     measure();
@@ -477,6 +478,26 @@ void Pair::handle_packets(Instant now, CarrierId id, Bytes train, std::size_t se
     }
     observe(now);
     decide(now);
+}
+
+/// A WebSocket delivers what TCP held back: everything moves again, and a new path would only be in
+/// the way. A round trip that is still as long as the outage a moment later is one that nothing corrects.
+void Pair::handle_outage_over(Instant now, CarrierId id)
+{
+    if (carriers_.at(id).carrier.kind == CarrierKind::websocket_relay)
+        forget_round_trip_at_ = now + shortest_stay;
+    else
+        migrate(now, id, quic::Connection::Migration::immediate, ChangeReason::restored);
+}
+
+void Pair::forget_round_trip(Instant now)
+{
+    if (now < forget_round_trip_at_)
+        return;
+    forget_round_trip_at_ = never;
+    if (current() == CarrierKind::websocket_relay && connection_.is_connected() &&
+        connection_.statistics().probe_timeout > shortest_outage)
+        migrate(now, *current_, quic::Connection::Migration::immediate, ChangeReason::restored);
 }
 
 void Pair::handle_timeout(Instant now)
@@ -491,6 +512,7 @@ void Pair::handle_timeout(Instant now)
     }
     connection_.handle_timeout(now);
     probe_again(now);
+    forget_round_trip(now);
     if (now >= std::max(connection_.last_authentic(), changed_at_) + config_.silence_limit)
         give_up(now);
 }
@@ -575,7 +597,7 @@ Instant Pair::deadline() const
     if (!current_)
         return may_move && !carriers_.empty() ? may_migrate_at()
                                               : changed_at_ + config_.resume_window;
-    Instant next = std::min({connection_.deadline(), probe_again_at_,
+    Instant next = std::min({connection_.deadline(), probe_again_at_, forget_round_trip_at_,
                              std::max(connection_.last_authentic(), changed_at_) +
                                  config_.silence_limit});
     if (!may_move)

@@ -147,6 +147,8 @@ private:
     void doubt_direct(Instant now, CarrierId session);
     [[nodiscard]] bool is_untried() const;
     void probe_again(Instant now);
+    void handle_outage_over(Instant now, CarrierId);
+    void forget_round_trip(Instant now);
     void observe(Instant now);
     void measure();
     void note_failure(Instant now, CarrierId);
@@ -174,6 +176,7 @@ private:
     Duration stay_{};        ///< after a migration; longer while nothing comes of them
     Instant probe_again_at_ = never; ///< after a carrier has come back
     Duration probe_wait_{};
+    Instant forget_round_trip_at_ = never; ///< if it is still that of an outage
     bool misled_ = false;    ///< the round trip of this path was one of before, see watch_peer()
     bool refreshed_ = false;        ///< the last migration was because the round trip was an older one
     Instant asked_at_{};            ///< when the peer's pong began to be waited for

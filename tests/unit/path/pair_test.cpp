@@ -312,7 +312,7 @@ TEST(Pair, ForgetsTheRoundTripOfAnOutageThatARelayHasSurvived)
     TwoPairs::say(ends.client, id, 1'000);
     ends.run_for(seconds{4});
     ends.delays.clear();
-    ends.run_for(seconds{1});
+    ends.run_for(seconds{2});
     ASSERT_EQ(TwoPairs::heard(ends.agent, id), 1'000U);
     EXPECT_LT(ends.client.pair.connection().statistics().probe_timeout, milliseconds{500});
     EXPECT_LT(ends.agent.pair.connection().statistics().probe_timeout, milliseconds{500});
