@@ -224,7 +224,6 @@ Settings make_settings(const CommandLine& line, const config::ClientConfig& conf
         features.emplace_back(control::udp_relay_feature);
     if (!features.empty())
         features.emplace_back(control::mapping_lifetime_feature);
-    settings.pair.prefers_udp_relay = config.relay == config::RelayCarrier::udp;
     settings.node.hello = {.features = std::move(features),
                            .key = identity.pin,
                            .instance = {random.array<16>()},

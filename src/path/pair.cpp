@@ -23,6 +23,10 @@
 // migration (RFC 9000 §9), and only a client migrates:
 //   better carrier   → validated migration: nothing is lost if it does not work. At most one in
 //                      `shortest_stay`.
+//   slow carrier     → validated migration to a lesser one on which the round trip was much shorter; the slow
+//                      one is left alone for five minutes, or until the other is as slow.
+//                      A relay over UDP is taken two seconds after it is there: a direct path, which is mostly
+//                      found by then, would have to wait for the end of the stay.
 //   silent carrier   → immediate migration. Silent: something waits to be acknowledged, and nothing
 //                      has been for three probe timeouts, or a quarter of a second. That something
 //                      authentic comes is not enough: one direction may be dead.
@@ -32,6 +36,8 @@
 //                      off the repair of the next loss for as long as the outage was. On a WebSocket
 //                      a second later, if it is still so.
 //   carrier removed  → immediate migration.
+//                      Both go to the WebSocket relay if there is one: what kills one UDP carrier often
+//                      kills all of them, and from there better ones are tried without harm.
 //   a carrier is there again, and nothing has got through since the last migration
 //                    → immediate migration to it, as a new path: the challenges of the old one are lost.
 //   new relay session while a direct carrier is in use
@@ -64,8 +70,28 @@ constexpr Duration shortest_outage = std::chrono::seconds{1};
 constexpr Duration shortest_pong_wait = std::chrono::seconds{2};
 constexpr Duration first_rest = std::chrono::seconds{2};
 constexpr unsigned most_doublings = 5;
+constexpr unsigned enough_round_trips = 5;
+constexpr Duration slow_rest = std::chrono::minutes{5};
+constexpr Duration relay_patience = std::chrono::seconds{2}; ///< with a relay over UDP
 constexpr Duration busy_wait = std::chrono::milliseconds{100}; ///< about a round trip
 constexpr std::size_t most_waiting = 16;
+
+/// The better, the higher.
+int rank(CarrierKind kind)
+{
+    switch (kind) {
+    case CarrierKind::websocket_relay: return 1;
+    case CarrierKind::udp_relay: return 2;
+    case CarrierKind::direct_udp: return 3;
+    }
+    return 0;
+}
+
+/// So that it can be felt, and is not due to one late packet.
+bool is_much_longer(Duration round_trip, Duration other)
+{
+    return round_trip > 2 * other + std::chrono::milliseconds{50};
+}
 
 } // namespace
 
@@ -78,6 +104,7 @@ std::string_view to_string(ChangeReason reason)
     case ChangeReason::lost: return "lost";
     case ChangeReason::restored: return "restored";
     case ChangeReason::stuck: return "stuck";
+    case ChangeReason::slower: return "slower";
     case ChangeReason::peer: return "peer";
     }
     return "";
@@ -123,22 +150,11 @@ std::optional<CarrierId> Pair::carrier_of(quic::PathId path) const
     return newest;
 }
 
-/// The better, the higher.
-int Pair::rank(CarrierKind kind) const
-{
-    switch (kind) {
-    case CarrierKind::websocket_relay: return 2;
-    case CarrierKind::udp_relay: return config_.prefers_udp_relay ? 3 : 1;
-    case CarrierKind::direct_udp: return 4;
-    }
-    return 0;
-}
-
 std::optional<CarrierId> Pair::best(Instant now, std::optional<CarrierId> except) const
 {
     std::optional<CarrierId> found;
     for (const auto& [id, known] : carriers_)
-        if (id != except && now >= known.usable_from &&
+        if (id != except && now >= known.usable_from && !is_left_alone(now, known) &&
             (!found || rank(known.carrier.kind) >= rank(carriers_.at(*found).carrier.kind)))
             found = id;
     return found;
@@ -146,19 +162,33 @@ std::optional<CarrierId> Pair::best(Instant now, std::optional<CarrierId> except
 
 std::optional<CarrierId> Pair::liveliest(std::optional<CarrierId> except) const
 {
-    const auto alive_at = [](const Known& known) { // a WebSocket has its own watch
-        return known.carrier.kind == CarrierKind::websocket_relay ? never : known.alive_at;
-    };
     std::optional<CarrierId> found;
     for (const auto& [id, known] : carriers_)
-        if (id != except && (!found || alive_at(known) >= alive_at(carriers_.at(*found))))
+        if (id != except && (!found || known.alive_at >= carriers_.at(*found).alive_at))
             found = id;
     return found;
 }
 
+/// Where to go when the carrier in use is dead. Often all of UDP is, and a WebSocket has its own watch:
+/// better ones may prove from there that they work. Without it, what has given a sign of life last
+/// if the peer was not reached any more after the last change; and rather a carrier that is left alone
+/// than none.
+std::optional<CarrierId> Pair::refuge(Instant now, std::optional<CarrierId> except) const
+{
+    if (const auto websocket = carrier_of(relay_path); websocket && websocket != except)
+        return websocket;
+    if (is_untried())
+        return liveliest(except);
+    const auto other = best(now, except);
+    return other ? other : best(never, except);
+}
+
 void Pair::add_carrier(Instant now, CarrierId id, Carrier carrier)
 {
-    carriers_.insert_or_assign(id, Known{.carrier = carrier, .alive_at = now});
+    const bool may_wait = carrier.kind == CarrierKind::udp_relay;
+    carriers_.insert_or_assign(id, Known{.carrier = carrier,
+                                         .usable_from = may_wait ? now + relay_patience : Instant{},
+                                         .alive_at = now});
     connection_.set_limits(path_of(id, carrier), {.mtu = carrier.mtu, .paced = carrier.paced});
     next_migration_ = std::min(next_migration_, migrated_at_ + shortest_stay);
     if (carrier.kind == CarrierKind::websocket_relay)
@@ -206,7 +236,7 @@ void Pair::handle_carrier_restored(Instant now, CarrierId id)
     const auto known = carriers_.find(id);
     if (known == carriers_.end())
         return;
-    known->second.usable_from = known->second.alive_at = now;
+    known->second.usable_from = known->second.alive_at = known->second.slow_until = now;
     known->second.deaths = 0;
     next_migration_ = std::min(next_migration_, migrated_at_ + shortest_stay);
     if (current_ == id && outstanding_since_ != never)
@@ -219,6 +249,7 @@ void Pair::decide(Instant now)
     latest_ = std::max(latest_, now);
     if (client_ && connection_.is_connected()) {
         leave_dead(now);
+        leave_slow(now);
         upgrade(now);
         watch_peer(now);
     }
@@ -263,12 +294,8 @@ void Pair::leave_dead(Instant now)
     const bool silent = here && here == current_ && now >= silent_at();
     if (here && !silent)
         return;
-    // Better an untried or a rested carrier than none at all. Where the peer was not reached any more
-    // after the last change, what has given a sign of life last.
-    auto other = is_untried() ? liveliest(here) : best(now, here);
-    if (!other)
-        other = best(never, here);
-    if (!other || now < may_migrate_at())
+    const auto other = refuge(now, here);
+    if (!other || now < may_leave_at())
         return;
     if (silent)
         note_failure(now, *here);
@@ -284,6 +311,42 @@ void Pair::upgrade(Instant now)
     if (rank(carriers_.at(*better).carrier.kind) <= rank(carriers_.at(*here).carrier.kind))
         return;
     migrate(now, *better, quic::Connection::Migration::validated, ChangeReason::better);
+}
+
+/// As slow as it was last time, while what is in use is not.
+bool Pair::is_left_alone(Instant now, const Known& known) const
+{
+    if (now >= known.slow_until || !current_ || !carriers_.contains(*current_))
+        return false;
+    const Known& in_use = carriers_.at(*current_);
+    return &in_use != &known && in_use.round_trip &&
+           is_much_longer(*known.round_trip, *in_use.round_trip);
+}
+
+/// A carrier of a lower rank on which the round trip was much shorter.
+std::optional<CarrierId> Pair::much_faster(Instant now) const
+{
+    const auto here = carrier_of(connection_.current_path());
+    if (!client_ || !here || here != current_ || round_trips_ < enough_round_trips)
+        return std::nullopt;
+    const Known& in_use = carriers_.at(*here);
+    std::optional<CarrierId> found;
+    for (const auto& [id, known] : carriers_)
+        if (now >= known.usable_from && known.round_trip &&
+            rank(known.carrier.kind) < rank(in_use.carrier.kind) &&
+            is_much_longer(*in_use.round_trip, *known.round_trip) &&
+            (!found || rank(known.carrier.kind) > rank(carriers_.at(*found).carrier.kind)))
+            found = id;
+    return found;
+}
+
+void Pair::leave_slow(Instant now)
+{
+    const auto to = much_faster(now);
+    if (!to || now < may_migrate_at())
+        return;
+    carriers_.at(*current_).slow_until = now + slow_rest;
+    migrate(now, *to, quic::Connection::Migration::validated, ChangeReason::slower);
 }
 
 /// Whether the peer sends data on the path that was taken up last.
@@ -337,6 +400,12 @@ Instant Pair::may_migrate_at() const
     const Instant at = is_untried() ? next_migration_
                                     : std::min(next_migration_, migrated_at_ + shortest_stay);
     return std::max(at, retry_at_);
+}
+
+/// What was reached by the path in use has given new connection IDs: no reason to wait on a dead one.
+Instant Pair::may_leave_at() const
+{
+    return is_untried() ? may_migrate_at() : retry_at_;
 }
 
 bool Pair::migrate(Instant now, CarrierId to, quic::Connection::Migration how,
@@ -405,6 +474,7 @@ void Pair::settle(Instant now)
                                        ? config_.quic.keep_alive
                                        : config_.direct_keep_alive);
     measure_due_ = chosen.has_value();
+    round_trips_ = 0;
     if (!was_frozen && chosen && current() == kind_before)
         return;
     ChangeReason reason = client_ ? reason_ : ChangeReason::peer;
@@ -452,8 +522,21 @@ void Pair::measure()
     if (!current_ || !statistics.has_rtt || !connection_.is_connected())
         return;
     rtt_ = statistics.smoothed_rtt;
+    note_round_trip(statistics);
     if (std::exchange(measure_due_, false))
         changes_.emplace_back(PathMeasured{*current(), statistics.smoothed_rtt});
+}
+
+/// What is known from before counts until there is better knowledge.
+void Pair::note_round_trip(const quic::Connection::Statistics& statistics)
+{
+    if (current_ != carrier_of(connection_.current_path()))
+        return;
+    if (connection_.last_acknowledged() == latest_)
+        ++round_trips_;
+    std::optional<Duration>& round_trip = carriers_.at(*current_).round_trip;
+    if (!round_trip || round_trips_ >= enough_round_trips || statistics.shortest_rtt < *round_trip)
+        round_trip = statistics.shortest_rtt;
 }
 
 void Pair::handle_packets(Instant now, CarrierId id, Bytes train, std::size_t segment_size,
@@ -464,6 +547,7 @@ void Pair::handle_packets(Instant now, CarrierId id, Bytes train, std::size_t se
         return;
     const quic::PathId path = path_of(id, known->second.carrier);
     const bool was_out = now >= unanswered_at(shortest_outage);
+    latest_ = std::max(latest_, now);
     connection_.handle_packets(now, path, train, segment_size, ecn);
     if (connection_.last_authentic() == now)
         known->second.alive_at = now;
@@ -595,17 +679,21 @@ Instant Pair::deadline() const
         return never;
     const bool may_move = client_ && connection_.is_connected();
     if (!current_)
-        return may_move && !carriers_.empty() ? may_migrate_at()
+        return may_move && !carriers_.empty() ? may_leave_at()
                                               : changed_at_ + config_.resume_window;
     Instant next = std::min({connection_.deadline(), probe_again_at_, forget_round_trip_at_,
                              std::max(connection_.last_authentic(), changed_at_) +
                                  config_.silence_limit});
     if (!may_move)
         return next;
-    next = std::min({next, pong_watch_at(), std::max(silent_at(), may_migrate_at())});
+    next = std::min({next, pong_watch_at(), std::max(silent_at(), may_leave_at())});
+    if (much_faster(latest_))
+        next = std::min(next, may_migrate_at());
     for (const auto& [id, known] : carriers_)
         if (rank(known.carrier.kind) > rank(carriers_.at(*current_).carrier.kind))
-            next = std::min(next, std::max(known.usable_from, may_migrate_at()));
+            next = std::min(next, std::max(is_left_alone(latest_, known) ? known.slow_until
+                                                                         : known.usable_from,
+                                           may_migrate_at()));
     return next;
 }
 

@@ -593,6 +593,8 @@ Connection::Statistics Connection::Impl::statistics() const
     s.smoothed_rtt = Duration{static_cast<Duration::rep>(info.smoothed_rtt)};
     s.latest_rtt = Duration{static_cast<Duration::rep>(info.latest_rtt)};
     s.has_rtt = info.min_rtt != UINT64_MAX;
+    if (s.has_rtt)
+        s.shortest_rtt = Duration{static_cast<Duration::rep>(info.min_rtt)};
     s.congestion_window = info.cwnd;
     s.bytes_in_flight = info.bytes_in_flight;
     s.probe_timeout = Duration{static_cast<Duration::rep>(ngtcp2_conn_get_pto(conn_))};

@@ -540,7 +540,6 @@ void ClientNode::handle_introduced(const control::Introduced& introduced)
     pair_existed_ = true;
     instance_ = introduced.instance;
     path::Pair::Config config = settings_.pair;
-    config.prefers_udp_relay = settings_.relays_over_udp;
     config.quic.id_prefix =
         control::relay_tag(control::Role::client, settings_.person->pin, pair_id_);
     if (!connection_)

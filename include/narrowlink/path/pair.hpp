@@ -22,6 +22,7 @@ enum class ChangeReason {
     lost,     ///< the one before is gone
     restored, ///< there is one again
     stuck,    ///< the peer acknowledged and sent nothing
+    slower,   ///< the round trip was much longer than on another
     peer,     ///< the client has changed (agent)
 };
 
@@ -60,7 +61,6 @@ public:
         Duration silence_limit = std::chrono::seconds{60}; ///< with a carrier, without the peer
         /// On a direct carrier, so that its death is noticed and NATs remember it.
         Duration direct_keep_alive = std::chrono::seconds{2};
-        bool prefers_udp_relay = false; ///< to the WebSocket relay
     };
 
     /// `random` must outlive the pair.
@@ -111,6 +111,8 @@ private:
         Instant usable_from{}; ///< after it has died, or has not answered
         unsigned deaths = 0;   ///< in a row
         Instant alive_at{};    ///< its last sign of life
+        std::optional<Duration> round_trip; ///< the shortest when it was in use last
+        Instant slow_until{};  ///< not taken again before, while another is much faster
     };
 
     /// A train for a carrier that has not asked yet.
@@ -124,23 +126,28 @@ private:
     Pair(const Config&, bool client, quic::Connection, Instant now);
 
     static quic::PathId path_of(CarrierId, const Carrier&);
-    [[nodiscard]] int rank(CarrierKind) const;
     [[nodiscard]] std::optional<CarrierId> carrier_of(quic::PathId) const;
     [[nodiscard]] std::optional<CarrierId> best(Instant now, std::optional<CarrierId> except) const;
     [[nodiscard]] std::optional<CarrierId> liveliest(std::optional<CarrierId> except) const;
+    [[nodiscard]] std::optional<CarrierId> refuge(Instant now,
+                                                  std::optional<CarrierId> except) const;
     [[nodiscard]] Instant overdue_at(Duration shortest) const;
     [[nodiscard]] Instant unanswered_at(Duration shortest) const;
     [[nodiscard]] bool has_lost_client(Instant now, CarrierId heard_on) const;
     [[nodiscard]] Instant silent_at() const;
+    [[nodiscard]] std::optional<CarrierId> much_faster(Instant now) const;
+    [[nodiscard]] bool is_left_alone(Instant now, const Known&) const;
     void decide(Instant now);
     void leave_dead(Instant now);
     void upgrade(Instant now);
+    void leave_slow(Instant now);
     void watch_peer(Instant now);
     void ask_peer(Instant now);
     [[nodiscard]] bool is_round_trip_older() const;
     [[nodiscard]] Instant pong_overdue_at() const;
     [[nodiscard]] Instant pong_watch_at() const;
     [[nodiscard]] Instant may_migrate_at() const;
+    [[nodiscard]] Instant may_leave_at() const;
     bool migrate(Instant now, CarrierId, quic::Connection::Migration, ChangeReason);
     void settle(Instant now);
     bool renew(Instant now, CarrierId);
@@ -151,6 +158,7 @@ private:
     void forget_round_trip(Instant now);
     void observe(Instant now);
     void measure();
+    void note_round_trip(const quic::Connection::Statistics&);
     void note_failure(Instant now, CarrierId);
     void keep(const quic::Connection::Transmit&, Bytes block);
     quic::Connection::Transmit take(quic::PathId, MutableBytes block);
@@ -166,6 +174,7 @@ private:
     ChangeReason reason_ = ChangeReason::started; ///< of the next change
     std::optional<Duration> rtt_;   ///< the last that was measured on the carrier in use
     bool measure_due_ = false;
+    unsigned round_trips_ = 0; ///< measured on the path in use
     bool has_started_ = false; ///< there was a carrier once
     std::deque<Waiting> waiting_;
     Instant changed_at_;            ///< since when there is a carrier, or none

@@ -142,6 +142,7 @@ public:
         Duration smoothed_rtt{};
         Duration latest_rtt{};
         bool has_rtt = false; ///< measured on this path; before that a guess
+        Duration shortest_rtt{}; ///< on this path, if has_rtt
         std::uint64_t congestion_window = 0; ///< bytes
         std::uint64_t bytes_in_flight = 0;
         Duration probe_timeout{}; ///< RFC 9002 §6.2

@@ -7,8 +7,6 @@ namespace {
 
 using std::chrono::minutes;
 
-constexpr CarrierId third{3};
-
 } // namespace
 
 // ---- choice
@@ -33,7 +31,7 @@ TEST(Pair, MovesToABetterCarrierOnceThePeerHasAnswered)
     ends.run_for(seconds{1});
     TwoPairs::say(ends.client, id, 1'000);
     EXPECT_EQ(ends.client.pair.poll_transmit(ends.now, TwoPairs::first, block).size, 0U);
-    EXPECT_EQ(ends.client.pair.poll_transmit(ends.now, third, block).size, 0U);
+    EXPECT_EQ(ends.client.pair.poll_transmit(ends.now, TwoPairs::third, block).size, 0U);
     EXPECT_GT(ends.client.pair.poll_transmit(ends.now, TwoPairs::second, block).size, 0U);
 }
 
@@ -196,21 +194,126 @@ TEST(Pair, UsesTheNewestOfTwoCarriersOfAKind)
         << "for whoever looks at the kind nothing has changed";
 }
 
-TEST(Pair, WhichRelayIsBetterIsAMatterOfConfiguration)
+TEST(Pair, TheRelayOverUdpIsBetterThanTheOneOverWebSocketAndWorseThanADirectPath)
 {
-    for (const bool prefers_udp : {false, true}) {
-        Pair::Config config;
-        config.prefers_udp_relay = prefers_udp;
-        TwoPairs ends{config};
-        ASSERT_TRUE(ends.connect());
-        ends.add(TwoPairs::second,
-                 {.kind = CarrierKind::udp_relay, .mtu = 1'200, .paced = true});
-        ends.run_for(seconds{1});
-        EXPECT_EQ(ends.client.pair.current(),
-                  prefers_udp ? CarrierKind::udp_relay : CarrierKind::websocket_relay);
-        ends.remove(TwoPairs::first);
-        EXPECT_EQ(ends.client.pair.current(), CarrierKind::udp_relay);
+    TwoPairs ends;
+    ASSERT_TRUE(ends.connect());
+    ends.add(TwoPairs::second, TwoPairs::udp_relay);
+    ends.run_for(seconds{4});
+    EXPECT_EQ(ends.client.pair.current(), CarrierKind::udp_relay);
+    ends.add(TwoPairs::third, TwoPairs::direct);
+    ends.run_for(seconds{2});
+    EXPECT_EQ(ends.client.pair.current(), CarrierKind::direct_udp);
+}
+
+TEST(Pair, ADirectPathThatComesSoonDoesNotHaveToWaitForTheRelayOverUdp)
+{
+    TwoPairs ends;
+    ASSERT_TRUE(ends.connect());
+    ends.add(TwoPairs::second, TwoPairs::udp_relay);
+    ends.run_for(milliseconds{100});
+    ends.add(TwoPairs::third, TwoPairs::direct);
+    ends.run_for(milliseconds{100});
+    EXPECT_EQ(ends.client.pair.current(), CarrierKind::direct_udp);
+}
+
+TEST(Pair, LeavesADeadPathForTheWebSocketBecauseOftenAllOfUdpIsDead)
+{
+    TwoPairs ends;
+    ASSERT_TRUE(ends.connect());
+    const quic::StreamId id = ends.open();
+    ends.add(TwoPairs::second, TwoPairs::udp_relay);
+    ends.add(TwoPairs::third, TwoPairs::direct);
+    ends.run_for(seconds{3});
+    ASSERT_EQ(ends.client.pair.current(), CarrierKind::direct_udp);
+
+    ends.dead = {TwoPairs::second, TwoPairs::third};
+    TwoPairs::say(ends.client, id, 1'000);
+    EXPECT_TRUE(ends.run([&] { return TwoPairs::heard(ends.agent, id) == 1'000; },
+                         milliseconds{600}));
+    EXPECT_EQ(ends.client.pair.current(), CarrierKind::websocket_relay);
+
+    ends.dead = {TwoPairs::third};
+    EXPECT_TRUE(ends.run([&] { return ends.client.pair.current() == CarrierKind::udp_relay; },
+                         seconds{60}))
+        << "from there it tries what is better";
+}
+
+TEST(Pair, LeavesADeadPathAtOnceHoweverShortItsStayWas)
+{
+    TwoPairs ends;
+    ASSERT_TRUE(ends.connect());
+    const quic::StreamId id = ends.open();
+    ends.add(TwoPairs::second, TwoPairs::direct);
+    ends.run_for(milliseconds{200});
+    ASSERT_EQ(ends.client.pair.current(), CarrierKind::direct_udp);
+    ends.dead = {TwoPairs::second};
+    TwoPairs::say(ends.client, id, 1'000);
+    EXPECT_TRUE(ends.run([&] { return TwoPairs::heard(ends.agent, id) == 1'000; },
+                         milliseconds{400}));
+}
+
+// ---- slow carriers
+
+TEST(Pair, LeavesACarrierOnWhichTheRoundTripIsMuchLonger)
+{
+    TwoPairs ends;
+    ASSERT_TRUE(ends.connect());
+    const quic::StreamId id = ends.open();
+    ends.delays[TwoPairs::second] = milliseconds{100};
+    ends.add(TwoPairs::second, TwoPairs::direct);
+    std::size_t said = 0;
+    const auto talk = [&](seconds time) {
+        for (const Instant until = ends.now + time; ends.now < until;) {
+            TwoPairs::say(ends.client, id, 100);
+            said += 100;
+            ends.run_for(milliseconds{100});
+        }
+    };
+    talk(seconds{10});
+    EXPECT_EQ(ends.client.pair.current(), CarrierKind::websocket_relay);
+    ASSERT_EQ(ends.client.count<PathChanged>(), 3U) << "there and back";
+    EXPECT_EQ(ends.client.find<PathChanged>()->reason, ChangeReason::slower);
+    talk(seconds{60});
+    EXPECT_EQ(ends.client.count<PathChanged>(), 3U) << "and it stays";
+    EXPECT_EQ(TwoPairs::heard(ends.agent, id), said);
+
+    ends.delays[TwoPairs::second] = milliseconds{10};
+    EXPECT_TRUE(ends.run([&] { return ends.client.pair.current() == CarrierKind::direct_udp; },
+                         minutes{6}))
+        << "it is not forgotten";
+    talk(seconds{10});
+    EXPECT_EQ(ends.client.pair.current(), CarrierKind::direct_udp);
+}
+
+TEST(Pair, ReturnsToASlowCarrierWhenTheOtherHasBecomeAsSlow)
+{
+    TwoPairs ends;
+    ASSERT_TRUE(ends.connect());
+    const quic::StreamId id = ends.open();
+    ends.add(TwoPairs::second, TwoPairs::direct);
+    // A download of somebody else fills the queue of the line, which both carriers share.
+    ends.delays[TwoPairs::first] = ends.delays[TwoPairs::second] = milliseconds{100};
+    for (int i = 0; i < 200; ++i) {
+        TwoPairs::say(ends.client, id, 100);
+        ends.run_for(milliseconds{100});
     }
+    EXPECT_EQ(ends.client.pair.current(), CarrierKind::direct_udp);
+    EXPECT_EQ(ends.client.count<PathChanged>(), 4U) << "there, back and there again";
+}
+
+TEST(Pair, StaysOnADirectCarrierThatIsALittleSlower)
+{
+    TwoPairs ends;
+    ASSERT_TRUE(ends.connect());
+    const quic::StreamId id = ends.open();
+    ends.delays[TwoPairs::second] = milliseconds{40};
+    ends.add(TwoPairs::second, TwoPairs::direct);
+    for (int i = 0; i < 100; ++i) {
+        TwoPairs::say(ends.client, id, 1'000);
+        ends.run_for(milliseconds{100});
+    }
+    EXPECT_EQ(ends.client.pair.current(), CarrierKind::direct_udp);
 }
 
 TEST(Pair, TellsEachChangeOfTheCarrierOnce)

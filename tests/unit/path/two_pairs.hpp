@@ -62,8 +62,11 @@ class TwoPairs {
 public:
     static constexpr CarrierId first{1};
     static constexpr CarrierId second{2};
+    static constexpr CarrierId third{3};
     static constexpr Carrier relay{
         .kind = CarrierKind::websocket_relay, .mtu = 16'368, .paced = false};
+    static constexpr Carrier udp_relay{
+        .kind = CarrierKind::udp_relay, .mtu = 1'200, .paced = true};
     static constexpr Carrier direct{.kind = CarrierKind::direct_udp, .mtu = 1'452, .paced = true};
 
     explicit TwoPairs(Pair::Config config = {})
@@ -184,7 +187,7 @@ private:
     {
         for (End* end : {&client, &agent}) {
             do {
-                for (const CarrierId carrier : {first, second})
+                for (const CarrierId carrier : {first, second, third})
                     send(*end, carrier);
             } while (end->pair.take_wake());
             while (auto event = end->pair.poll_event())
