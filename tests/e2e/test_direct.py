@@ -77,11 +77,12 @@ class Direct(Scenario):
         forward = client.forward(agent.name, server.target)
         relayed = client.forward(agent.name, server.target, "--relay")
         forward.process.until(lambda: "path=direct-udp" in forward.process.error(), 10, "there is a direct path")
+        relayed.process.until(lambda: "path=relay-udp" in relayed.process.error(), 10, "the other is on the relay")
         with relayed.connect() as sock:
             self.exchange(sock, 500_000)
         reports = {report["route"]: report for report in json.loads(client.run("status", "--json").out)}
         self.assertEqual({route: report["path"] for route, report in reports.items()},
-                         {"automatic": "direct-udp", "relay": "relay-websocket"})
+                         {"automatic": "direct-udp", "relay": "relay-udp"})
         self.assertGreater(reports["relay"]["bytes_sent"], 500_000)
         self.assertGreater(reports["relay"]["rtt_ms"], 0)
         self.assertEqual({report["agent"] for report in reports.values()}, {agent.name})
@@ -117,8 +118,11 @@ class Direct(Scenario):
     def test_relay_means_that_no_packet_goes_to_the_peer(self):
         agent, client, direct = self.pair("port_restricted", "full_cone")
         server = TcpServer(self.lab, agent.namespace, echo)
-        with client.forward(agent.name, server.target, "--relay").connect() as sock:
-            self.exchange(sock, 1_000_000)
+        forward = client.forward(agent.name, server.target, "--relay")
+        with forward.connect() as sock:
+            for path in ("relay-websocket", "relay-udp"):
+                forward.process.until(lambda path=path: f"path={path}" in forward.process.error(), 10, f"it is on {path}")
+                self.exchange(sock, 1_000_000)
         self.assertEqual(direct.packets, 0)
 
     def test_direct_means_that_no_user_byte_passes_the_gateway(self):

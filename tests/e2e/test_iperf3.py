@@ -2,15 +2,17 @@
 
 import json
 
-from lab import Iperf3, Scenario, main, start_all
+from lab import Client, Iperf3, Scenario, main, start_all
 
 
 class Iperf(Scenario):
-    route, path = ("--relay",), "path=relay-websocket"
+    route, path = ("--relay",), "path=relay-udp"
+    configuration = ""
 
     @classmethod
     def prepare(cls):
-        cls.gateway, cls.agent, cls.client = start_all(cls.lab)
+        cls.gateway, cls.agent, client = start_all(cls.lab)
+        cls.client = Client(cls.lab, None, configuration=f"join: {client.join}\n{cls.configuration}")
         cls.server = Iperf3(cls.lab, cls.lab.agent)
         # The data of `iperf3 -u` goes to the UDP port of the same number as its control connection.
         port = cls.lab.client.free_port()
@@ -49,6 +51,11 @@ class Iperf(Scenario):
             end = self.iperf("-u", "-b", "50M", "-l", "1200", *direction)
             self.assertGreater(end["sum"]["packets"], 4 * 50e6 / 8 / 1_200 / 2)
             self.assertLess(end["sum"]["lost_percent"], 5)
+
+
+class IperfWebSocket(Iperf):
+    path = "path=relay-websocket"
+    configuration = "relay: websocket\n"
 
 
 class IperfDirect(Iperf):

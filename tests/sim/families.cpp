@@ -55,7 +55,7 @@ void run_family(const Character& character, std::uint64_t percent, std::uint64_t
     if (!character.routers.empty() && count >= 20) {
         EXPECT_GT(total.upgrades, count / 4) << "else nothing was tried";
         if (character.udp_relay > 0) {
-            EXPECT_GT(total.onto_udp_relay, count / 20);
+            EXPECT_GT(total.onto_udp_relay, 0U);
         }
     }
 }

@@ -19,14 +19,14 @@ namespace narrowlink::config {
 /// What carries packets through the gateway.
 enum class RelayCarrier {
     websocket,
-    udp, ///< where UDP reaches the gateway from both ends
+    udp, ///< where it reaches the gateway from both ends; a WebSocket elsewhere
 };
 
 struct ClientConfig {
     Membership membership; ///< `join` or `endpoints`
     std::optional<Located<std::filesystem::path>> state;
     Duration connect_timeout = std::chrono::seconds{20}; ///< for reaching the gateway and the agent
-    RelayCarrier relay = RelayCarrier::websocket;
+    RelayCarrier relay = RelayCarrier::udp;
     PortMappingMode port_mapping = PortMappingMode::automatic; ///< what the router is asked for
     CongestionControl congestion_control = CongestionControl::bbr; ///< of what it sends
     LogConfig log;

@@ -25,6 +25,7 @@ class Expectation:
     reason: str = ""  # where there is no direct path
     watch: float = 3  # so many seconds more the relay has to stay
     share: float = 1  # of the rounds in which all this has to hold; less where luck is part of it
+    relay: str = "relay-udp"  # which of them, where there is no direct path
 
     @property
     def direct(self):
@@ -91,7 +92,8 @@ _HABITS = {
 
 
 def relay(reason, watch=3, share=1):
-    return Expectation(Technique.none, RELAY_LIMIT, reason, watch, share)
+    over = "relay-websocket" if reason in (BLOCKED_HERE, BLOCKED_THERE) else "relay-udp"
+    return Expectation(Technique.none, RELAY_LIMIT, reason, watch, share, over)
 
 
 def _reason(agent, client):

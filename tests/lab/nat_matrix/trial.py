@@ -13,7 +13,7 @@ from .watch import PeerTraffic, SiteTraffic, gateway_bytes
 
 PATH_CHANGED = re.compile(r"^(\S+) info path_changed .*\bpath=(\S+)", re.MULTILINE)
 WAY_OPENED = re.compile(r" way_opened .*\bkind=(\S+)")
-DIRECT, RELAY = "direct-udp", "relay-websocket"
+DIRECT = "direct-udp"
 AGENT = "home"
 PROOF_CHUNKS = 50  # of the stream: one second
 DRAINING = 0.5  # seconds after a switch in which what is on its way may still arrive over the path before
@@ -105,7 +105,7 @@ class Trial:
         result.probes = sum(counts["probes"] for counts in found)
         result.ports = [(counts["local"], counts["remote"]) for counts in found]
         if not expected.direct:
-            self._prove(RELAY, peers)
+            self._prove(expected.relay, peers)
             result.outcome, result.technique = "relay", Technique.none.value
             result.stall = round(self._stream.longest_gap, 3)
             return
@@ -144,12 +144,16 @@ class Trial:
     def _watch_relay(self, result, expected):
         """The relay stays, and so does the reason."""
         time.sleep(expected.watch)
+        self._until_relay(expected)
         if self._path()[1] == DIRECT:
             result.outcome = "direct"
             raise LabError("there is a direct path, which nobody expected")
         result.reason = self._status().get("not_direct")
         if result.reason != expected.reason:
             raise LabError(f'the reason has become "{result.reason}"')
+
+    def _until_relay(self, expected):
+        until(lambda: self._path()[1] in (expected.relay, DIRECT), expected.limit, f"it is on {expected.relay}")
 
     # ---- what happens then
 
@@ -165,12 +169,12 @@ class Trial:
                   expected.limit, "the stream goes from site to site again")
         else:
             self._until_reason(result, expected)
-            until(lambda: self._path()[1] == RELAY, expected.limit, "the stream is on the relay")
+            self._until_relay(expected)
         result.change_seconds = round(time.monotonic() - happened, 3)
         self._stream.until_progress(30, PROOF_CHUNKS * self.case.chunk)
         # While a host is suspended there is no stream that could stall.
         result.change_stall = round(max(0.0, self._stream.longest_gap - (happened - begun)), 3)
-        self._prove(DIRECT if expected.direct else RELAY, peers)
+        self._prove(DIRECT if expected.direct else expected.relay, peers)
 
     # ---- proof
 
