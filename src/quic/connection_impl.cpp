@@ -392,11 +392,16 @@ void Connection::Impl::follow_path()
 {
     if (conn_ == nullptr || over_)
         return;
-    const auto path = paths_.find(*ngtcp2_conn_get_path(conn_));
-    if (!path || *path == current_path_)
+    const ngtcp2_path& address = *ngtcp2_conn_get_path(conn_);
+    const auto path = paths_.find(address);
+    if (!path)
+        return;
+    const std::uint32_t number = PathTable::number_of(address);
+    if (std::exchange(path_number_, number) != number || *path != current_path_)
+        next_send_ = {}; // it was by the round trip of the path before
+    if (*path == current_path_)
         return;
     current_path_ = *path;
-    next_send_ = {};
     events_.push_back(PathTaken{*path});
 }
 

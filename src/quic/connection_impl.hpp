@@ -124,6 +124,7 @@ private:
     Instant last_arrival_{};
     PathTable paths_;
     PathId current_path_{};
+    std::uint32_t path_number_ = 0; ///< in paths_: the same one may be taken up anew
     std::map<PathId, PathLimits> limits_;
     std::set<ConnectionId> issued_; ///< server: what a packet may be addressed to
     std::vector<std::byte> held_;   ///< a packet that came up while a train for another path was filled

@@ -63,6 +63,13 @@ void PathTable::rename(PathId path, const ConnectionId& old, const ConnectionId&
             entry.to = to;
 }
 
+std::uint32_t PathTable::number_of(const ngtcp2_path& path)
+{
+    ngtcp2_sockaddr_in address{};
+    std::memcpy(&address, path.remote.addr, sizeof address);
+    return address.sin_addr.s_addr;
+}
+
 std::optional<PathId> PathTable::find(const ngtcp2_path& path) const
 {
     for (auto entry = entries_.rbegin(); entry != entries_.rend(); ++entry)

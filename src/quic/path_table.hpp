@@ -36,6 +36,9 @@ public:
     /// Packets to `to` belong to the address that arrival() gave to packets to `old`.
     void rename(PathId path, const ConnectionId& old, const ConnectionId& to);
 
+    /// Different for each time that a path is taken into use.
+    [[nodiscard]] static std::uint32_t number_of(const ngtcp2_path&);
+
     /// Empty for an address that was given up long ago.
     [[nodiscard]] std::optional<PathId> find(const ngtcp2_path&) const;
 

@@ -176,6 +176,40 @@ TEST(Connection, ProbesThatGotLostDoNotFillTheCongestionWindowForEver)
     EXPECT_TRUE(intact);
 }
 
+// Both ends have sent what a slow path allows for seconds.
+TEST(Connection, APathThatIsTakenUpAnewIsNotPacedByWhatWentBefore)
+{
+    for (const bool from_client : {true, false}) {
+        TwoEnds ends;
+        ends.mtu = 1'200;
+        ends.paced = true;
+        ends.delay = seconds{4};
+        ASSERT_TRUE(ends.connect());
+        const StreamId id = open_tunnel(ends);
+        ends.run([] { return false; });
+        Connection& sender = from_client ? ends.client : ends.server;
+        Connection& receiver = from_client ? ends.server : ends.client;
+        std::uint64_t sent = 0, received = 0;
+        bool intact = true;
+        send_some(sender, id, sent, 200'000);
+        ends.run([] { return true; });
+        ASSERT_GE(sender.deadline(), ends.now + seconds{1}) << "it waits for its turn";
+
+        ends.to_server.clear();
+        ends.to_client.clear();
+        ends.delay = std::chrono::milliseconds{10};
+        ASSERT_TRUE(ends.client.migrate(ends.now, PathId{0}, Connection::Migration::immediate));
+        EXPECT_TRUE(ends.run(
+            [&] {
+                receive_some(receiver, id, received, intact);
+                return received == sent;
+            },
+            seconds{1}))
+            << "from client: " << from_client << ", received " << received;
+        EXPECT_TRUE(intact);
+    }
+}
+
 TEST(Connection, ARefusalCarriesStatusAndReason)
 {
     TwoEnds ends;

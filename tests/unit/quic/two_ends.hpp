@@ -97,6 +97,7 @@ public:
     Duration delay = std::chrono::milliseconds{10};
     std::uint64_t loss_per_mille = 0;
     std::size_t mtu = 16'368;
+    bool paced = false;
     std::optional<std::uint8_t> remark; ///< what the network makes of ECN marks
     std::uint8_t last_mark = 0;         ///< of what was sent
 
@@ -105,7 +106,7 @@ private:
     {
         std::vector<std::byte> block(65'528);
         for (;;) {
-            from.set_limits(from.current_path(), {.mtu = mtu, .paced = false});
+            from.set_limits(from.current_path(), {.mtu = mtu, .paced = paced});
             const auto train = from.poll_transmit(now, block);
             if (train.size == 0)
                 break;
