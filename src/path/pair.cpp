@@ -35,6 +35,9 @@
 //                      of the round-trip time would hold back a paced sender for minutes, and put
 //                      off the repair of the next loss for as long as the outage was. On a WebSocket
 //                      a second later, if it is still so.
+//   an answer after a migration for which there was no connection ID left
+//                    → immediate migration to the same carrier, a second later: only now it is a
+//                      new path, and what is known of the round trip was made by the outage.
 //   carrier removed  → immediate migration.
 //                      Both go to the WebSocket relay if there is one: what kills one UDP carrier often
 //                      kills all of them, and from there better ones are tried without harm.
@@ -353,13 +356,22 @@ void Pair::leave_slow(Instant now)
 void Pair::watch_peer(Instant now)
 {
     const auto here = carrier_of(connection_.current_path());
-    const bool misled = misled_ = misled_ || is_round_trip_older();
+    misled_ = misled_ || is_round_trip_older();
     if (!here || now < pong_watch_at())
         return;
-    const auto to = best(now, std::nullopt);
-    const auto reason = misled ? ChangeReason::restored : ChangeReason::stuck;
+    const bool overdue = may_take_new_path(); // where the peer has answered
+    const bool refresh = misled_ || overdue;
+    const auto to = overdue ? here : best(now, std::nullopt);
+    const auto reason = refresh ? ChangeReason::restored : ChangeReason::stuck;
     if (migrate(now, to.value_or(*here), quic::Connection::Migration::immediate, reason))
-        refreshed_ = misled;
+        refreshed_ = refresh;
+}
+
+/// The last migration was to no new path, for lack of connection IDs. The peer has been heard
+/// since, so there are some again.
+bool Pair::may_take_new_path() const
+{
+    return rebound_ && !is_untried();
 }
 
 /// Whether what is known of the round trip comes from a packet of before the migration. It may have
@@ -390,8 +402,8 @@ Instant Pair::pong_overdue_at() const
 Instant Pair::pong_watch_at() const
 {
     // Who has answered is there: no reason to wait longer than usual.
-    return misled_ ? std::max(migrated_at_ + shortest_stay, retry_at_)
-                   : std::max(pong_overdue_at(), may_migrate_at());
+    return misled_ || may_take_new_path() ? std::max(migrated_at_ + shortest_stay, retry_at_)
+                                          : std::max(pong_overdue_at(), may_migrate_at());
 }
 
 /// The longer stay is for a peer that is not reached.
@@ -424,6 +436,9 @@ bool Pair::migrate(Instant now, CarrierId to, quic::Connection::Migration how,
         refreshed_ = false;
         misled_ = false;
         migrated_at_ = now;
+        // A new path has no round trip yet.
+        rebound_ =
+            how == quic::Connection::Migration::immediate && connection_.statistics().has_rtt;
     }
     if (started && how == quic::Connection::Migration::immediate)
         ask_peer(now);

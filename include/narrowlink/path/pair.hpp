@@ -144,6 +144,7 @@ private:
     void watch_peer(Instant now);
     void ask_peer(Instant now);
     [[nodiscard]] bool is_round_trip_older() const;
+    [[nodiscard]] bool may_take_new_path() const;
     [[nodiscard]] Instant pong_overdue_at() const;
     [[nodiscard]] Instant pong_watch_at() const;
     [[nodiscard]] Instant may_migrate_at() const;
@@ -188,6 +189,7 @@ private:
     Instant forget_round_trip_at_ = never; ///< if it is still that of an outage
     bool misled_ = false;    ///< the round trip of this path was one of before, see watch_peer()
     bool refreshed_ = false;        ///< the last migration was because the round trip was an older one
+    bool rebound_ = false; ///< the last migration was to no new path, see may_take_new_path()
     Instant asked_at_{};            ///< when the peer's pong began to be waited for
     Instant latest_{};              ///< of the times that were passed in
     bool answer_due_ = false;       ///< on a path that is not the one in use

@@ -106,7 +106,8 @@ public:
             flush();
             if (done())
                 return true;
-            const Instant next = std::min({client.pair.deadline(), agent.pair.deadline(),
+            const Instant agent_next = agent_sleeps ? never : agent.pair.deadline();
+            const Instant next = std::min({client.pair.deadline(), agent_next,
                                            trains.empty() ? never : trains.begin()->first});
             if (next > end) {
                 now = end;
@@ -115,7 +116,8 @@ public:
             now = std::max(now, next);
             deliver();
             client.pair.handle_timeout(now);
-            agent.pair.handle_timeout(now);
+            if (!agent_sleeps)
+                agent.pair.handle_timeout(now);
         }
     }
 
@@ -162,6 +164,14 @@ public:
         return bytes;
     }
 
+    /// As heard(), and makes room for more.
+    static std::size_t take(End& end, quic::StreamId id)
+    {
+        const std::size_t bytes = heard(end, id);
+        end.pair.connection().consume(id, bytes);
+        return bytes;
+    }
+
     static constexpr UnixTime wall_clock{seconds{1'700'000'000}};
 
     SeededRandom random{1};
@@ -170,6 +180,7 @@ public:
     End client, agent;
     Duration delay = milliseconds{10};
     bool is_losing = false;     ///< everything, silently
+    bool agent_sleeps = false;  ///< and what comes to it is lost
     std::set<CarrierId> dead;   ///< carriers that lose everything, silently
     std::set<CarrierId> dead_to_agent, dead_to_client; ///< in one direction
     std::map<CarrierId, Duration> delays; ///< where they are not `delay`
@@ -186,6 +197,8 @@ private:
     void flush()
     {
         for (End* end : {&client, &agent}) {
+            if (end == &agent && agent_sleeps)
+                continue;
             do {
                 for (const CarrierId carrier : {first, second, third})
                     send(*end, carrier);
@@ -221,6 +234,8 @@ private:
         while (!trains.empty() && trains.begin()->first <= now) {
             const Train train = std::move(trains.begin()->second);
             trains.erase(trains.begin());
+            if (train.to_agent && agent_sleeps)
+                continue;
             Pair& pair = train.to_agent ? agent.pair : client.pair;
             pair.handle_packets(now, train.carrier, train.bytes, train.segment_size);
         }
