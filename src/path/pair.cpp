@@ -28,8 +28,9 @@
 //                      A relay over UDP is taken two seconds after it is there: a direct path, which is mostly
 //                      found by then, would have to wait for the end of the stay.
 //   silent carrier   → immediate migration. Silent: something waits to be acknowledged, and nothing
-//                      has been for three probe timeouts, or a quarter of a second. That something
-//                      authentic comes is not enough: one direction may be dead.
+//                      has been for three probe timeouts, or a quarter of a second; at most 3 s, if
+//                      three round trips are no longer. That something authentic comes is not
+//                      enough: one direction may be dead.
 //   silence has ended on the carrier in use
 //                    → immediate migration to the same carrier, as a new path: what the outage made
 //                      of the round-trip time would hold back a paced sender for minutes, and put
@@ -69,6 +70,7 @@ constexpr quic::PathId relay_path{0};
 constexpr Duration shortest_stay = std::chrono::seconds{1};
 constexpr Duration longest_stay = std::chrono::seconds{4};
 constexpr Duration shortest_silence = std::chrono::milliseconds{250};
+constexpr Duration longest_silence = std::chrono::seconds{3}; ///< or three round trips
 constexpr Duration shortest_outage = std::chrono::seconds{1};
 constexpr Duration shortest_pong_wait = std::chrono::seconds{2};
 constexpr Duration first_rest = std::chrono::seconds{2};
@@ -260,9 +262,9 @@ void Pair::decide(Instant now)
 }
 
 /// The client decides.
-Instant Pair::unanswered_at(Duration shortest) const
+Instant Pair::unanswered_at(Duration shortest, Duration longest) const
 {
-    return client_ ? overdue_at(shortest) : never;
+    return client_ ? overdue_at(shortest, longest) : never;
 }
 
 /// The client is heard on another carrier, and QUIC has not followed it there.
@@ -271,23 +273,32 @@ bool Pair::has_lost_client(Instant now, CarrierId heard_on) const
     return !client_ && current_ && current_ != heard_on && connection_.last_authentic() == now &&
            path_of(heard_on, carriers_.at(heard_on).carrier) != connection_.current_path() &&
            now >= carriers_.at(*current_).alive_at + shortest_outage &&
-           now >= overdue_at(shortest_outage);
+           now >= overdue_at(shortest_outage, Duration::max());
 }
 
-/// When the wait for an acknowledgement lasts three probe timeouts, and `shortest`.
-Instant Pair::overdue_at(Duration shortest) const
+/// When the wait for an acknowledgement lasts three probe timeouts, but at least `shortest` and at
+/// most `longest`.
+Instant Pair::overdue_at(Duration shortest, Duration longest) const
 {
     if (outstanding_since_ == never || !current_)
         return never;
     return std::max(connection_.last_acknowledged(), outstanding_since_) +
-           std::max(3 * connection_.statistics().probe_timeout, shortest);
+           std::clamp(3 * connection_.statistics().probe_timeout, shortest, longest);
+}
+
+/// Whoever only receives measures the round trip with each keep-alive: for a long time after a path
+/// was slow, its probe timeout says little of it.
+Instant Pair::fell_silent_at() const
+{
+    return unanswered_at(shortest_silence,
+                         std::max(longest_silence, 3 * connection_.statistics().latest_rtt));
 }
 
 Instant Pair::silent_at() const
 {
     if (carriers_.size() == 1 || current() == CarrierKind::websocket_relay)
         return never; // there is no choice; a WebSocket has its own watch
-    return unanswered_at(shortest_silence);
+    return fell_silent_at();
 }
 
 void Pair::leave_dead(Instant now)
@@ -561,7 +572,7 @@ void Pair::handle_packets(Instant now, CarrierId id, Bytes train, std::size_t se
     if (known == carriers_.end())
         return;
     const quic::PathId path = path_of(id, known->second.carrier);
-    const bool was_out = now >= unanswered_at(shortest_outage);
+    const bool was_out = now >= unanswered_at(shortest_outage, Duration::max());
     latest_ = std::max(latest_, now);
     connection_.handle_packets(now, path, train, segment_size, ecn);
     if (connection_.last_authentic() == now)
@@ -721,7 +732,7 @@ std::optional<CarrierKind> Pair::current() const
 
 bool Pair::is_silent(Instant now) const
 {
-    return current() != CarrierKind::websocket_relay && now >= unanswered_at(shortest_silence);
+    return current() != CarrierKind::websocket_relay && now >= fell_silent_at();
 }
 
 std::size_t Pair::mtu() const

@@ -131,8 +131,9 @@ private:
     [[nodiscard]] std::optional<CarrierId> liveliest(std::optional<CarrierId> except) const;
     [[nodiscard]] std::optional<CarrierId> refuge(Instant now,
                                                   std::optional<CarrierId> except) const;
-    [[nodiscard]] Instant overdue_at(Duration shortest) const;
-    [[nodiscard]] Instant unanswered_at(Duration shortest) const;
+    [[nodiscard]] Instant overdue_at(Duration shortest, Duration longest) const;
+    [[nodiscard]] Instant unanswered_at(Duration shortest, Duration longest) const;
+    [[nodiscard]] Instant fell_silent_at() const;
     [[nodiscard]] bool has_lost_client(Instant now, CarrierId heard_on) const;
     [[nodiscard]] Instant silent_at() const;
     [[nodiscard]] std::optional<CarrierId> much_faster(Instant now) const;

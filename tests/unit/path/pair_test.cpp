@@ -7,6 +7,20 @@ namespace {
 
 using std::chrono::minutes;
 
+/// The second carrier is in use, and delays packets ever longer.
+void slow_down(TwoPairs& ends, quic::StreamId id, Duration delay)
+{
+    ends.run_for(seconds{3});
+    ASSERT_EQ(ends.agent.pair.current(), CarrierKind::direct_udp);
+    for (Duration now = ends.delay; now < delay; now += milliseconds{5}) {
+        ends.delays[TwoPairs::second] = now;
+        TwoPairs::say(ends.client, id, 100);
+        ends.run_for(milliseconds{100});
+    }
+    ends.run_for(seconds{20});
+    ASSERT_EQ(ends.client.pair.current(), CarrierKind::direct_udp);
+}
+
 } // namespace
 
 // ---- choice
@@ -149,6 +163,39 @@ TEST(Pair, LeavesADirectCarrierThatIsDeadInOneDirection)
             seconds{2}));
         EXPECT_EQ(ends.client.pair.current(), CarrierKind::websocket_relay);
     }
+}
+
+// A client that only receives measures the round trip once in two seconds.
+TEST(Pair, LeavesADirectCarrierSoonThatWasSlowBeforeItFellSilent)
+{
+    TwoPairs ends;
+    ASSERT_TRUE(ends.connect());
+    const quic::StreamId id = ends.open();
+    ends.add(TwoPairs::second, TwoPairs::direct);
+    slow_down(ends, id, milliseconds{600});
+    ends.delays.clear();
+    ends.run_for(seconds{5});
+    ASSERT_EQ(ends.client.pair.current(), CarrierKind::direct_udp);
+    ASSERT_GT(ends.client.pair.connection().statistics().probe_timeout, milliseconds{1'500});
+
+    ends.dead_to_client = {TwoPairs::second};
+    TwoPairs::say(ends.agent, id, 50'000);
+    EXPECT_TRUE(
+        ends.run([&] { return TwoPairs::heard(ends.client, id) == 50'000; }, milliseconds{5'500}))
+        << "two seconds until it asks, three until it leaves";
+}
+
+TEST(Pair, StaysOnADirectCarrierThatBecomesSlowLittleByLittle)
+{
+    TwoPairs ends;
+    ASSERT_TRUE(ends.connect());
+    const quic::StreamId id = ends.open();
+    ends.add(TwoPairs::second, TwoPairs::direct);
+    slow_down(ends, id, seconds{2});
+    TwoPairs::say(ends.client, id, 1'000);
+    ends.run_for(seconds{20});
+    EXPECT_EQ(ends.client.pair.current(), CarrierKind::direct_udp);
+    EXPECT_EQ(ends.client.count<PathChanged>(), 2U);
 }
 
 TEST(Pair, StaysOnASilentCarrierWhenThereIsNoOther)
