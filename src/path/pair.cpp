@@ -290,8 +290,9 @@ Instant Pair::overdue_at(Duration shortest, Duration longest) const
 /// was slow, its probe timeout says little of it.
 Instant Pair::fell_silent_at() const
 {
-    return unanswered_at(shortest_silence,
-                         std::max(longest_silence, 3 * connection_.statistics().latest_rtt));
+    // After an outage the latest round trip may be as long as that.
+    const Duration round_trip = rebound_ ? Duration{} : connection_.statistics().latest_rtt;
+    return unanswered_at(shortest_silence, std::max(longest_silence, 3 * round_trip));
 }
 
 Instant Pair::silent_at() const

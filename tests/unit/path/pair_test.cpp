@@ -21,6 +21,26 @@ void slow_down(TwoPairs& ends, quic::StreamId id, Duration delay)
     ASSERT_EQ(ends.client.pair.current(), CarrierKind::direct_udp);
 }
 
+/// A client that has looked for a sleeping agent on two carriers, until it had no connection ID
+/// left for another path. What the agent acknowledges when it is awake tells of a round trip as
+/// long as its sleep.
+quic::StreamId search_for_sleeping_agent(TwoPairs& ends)
+{
+    EXPECT_TRUE(ends.connect());
+    const quic::StreamId id = ends.open();
+    ends.add(TwoPairs::second, TwoPairs::direct);
+    EXPECT_TRUE(ends.run([&] { return ends.agent.pair.current() == CarrierKind::direct_udp; }));
+    ends.remove(TwoPairs::first);
+    ends.add(TwoPairs::first, {.kind = CarrierKind::udp_relay, .mtu = 1'200, .paced = true});
+    ends.run_for(seconds{3});
+    TwoPairs::say(ends.client, id, 1'000);
+    ends.run_for(ends.delay + milliseconds{2}); // before the agent has acknowledged them
+    ends.agent_sleeps = true;
+    ends.run_for(seconds{40});
+    ends.agent_sleeps = false;
+    return id;
+}
+
 } // namespace
 
 // ---- choice
@@ -536,30 +556,29 @@ TEST(Pair, AnAgentWithoutConnectionIdsStillFindsTheClient)
     EXPECT_TRUE(ends.run([&] { return TwoPairs::heard(ends.client, id) == 1'000; }, seconds{8}));
 }
 
-// The agent sleeps, and the client looks for it on every carrier until it has no connection ID left
-// for another path. What the agent acknowledges when it is awake tells of a round trip as long as
-// its sleep.
 TEST(Pair, AStreamGoesOnSoonAlthoughTheSearchForTheAgentHasUsedUpAllConnectionIds)
 {
     TwoPairs ends;
-    ASSERT_TRUE(ends.connect());
-    const quic::StreamId id = ends.open();
-    ends.add(TwoPairs::second, TwoPairs::direct);
-    ASSERT_TRUE(ends.run([&] { return ends.agent.pair.current() == CarrierKind::direct_udp; }));
-    ends.remove(TwoPairs::first);
-    ends.add(TwoPairs::first, {.kind = CarrierKind::udp_relay, .mtu = 1'200, .paced = true});
-    ends.run_for(seconds{3});
-    TwoPairs::say(ends.client, id, 1'000);
-    ends.run_for(ends.delay + milliseconds{2}); // before it has acknowledged them
-    ends.agent_sleeps = true;
-    ends.run_for(seconds{40});
-    ends.agent_sleeps = false;
+    const quic::StreamId id = search_for_sleeping_agent(ends);
     TwoPairs::say(ends.client, id, 250'000);
     std::size_t heard = 0;
     EXPECT_TRUE(
         ends.run([&] { return (heard += TwoPairs::take(ends.agent, id)) == 251'000; }, seconds{4}))
         << heard;
     EXPECT_LT(ends.client.pair.connection().statistics().probe_timeout, seconds{1});
+}
+
+// What the agent says is heard, but on one of the carriers it hears nothing.
+TEST(Pair, ADeadCarrierIsLeftSoonAlthoughTheSearchForTheAgentHasUsedUpAllConnectionIds)
+{
+    for (const CarrierId dead : {TwoPairs::first, TwoPairs::second}) {
+        TwoPairs ends;
+        const quic::StreamId id = search_for_sleeping_agent(ends);
+        ends.dead_to_agent = {dead};
+        TwoPairs::say(ends.client, id, 50'000);
+        EXPECT_TRUE(ends.run([&] { return TwoPairs::heard(ends.agent, id) == 51'000; }, seconds{8}))
+            << "carrier " << static_cast<unsigned>(dead);
+    }
 }
 
 TEST(Pair, AHandshakeGoesOnAfterAMomentWithoutACarrier)
