@@ -423,7 +423,9 @@ Result<> Connection::Impl::migrate(Instant now, PathId path, Migration how)
         if (how == Migration::validated)
             return make_error_code(Error::busy);
         // The peer has not been reached for so long that no connection ID is left. As when a NAT
-        // rebinds (RFC 9000 §9.5): the same one, from elsewhere.
+        // rebinds (RFC 9000 §9.5): the same one, from elsewhere. So is a validation of the path.
+        if (target_ == current_path_)
+            target_ = path;
         rebind(now, path);
         return {};
     case NGTCP2_ERR_INVALID_STATE: return make_error_code(Error::not_connected);

@@ -141,6 +141,7 @@ TEST(Migration, NoByteIsLostWhateverCarriersDo)
 {
     std::vector<std::uint64_t> seeds(200);
     std::iota(seeds.begin(), seeds.end(), 1);
+    seeds.push_back(1'778); // a path that is given to another carrier while it is validated
     seeds.push_back(2'687); // an agent that only acknowledges, see docs/decisions/0008
     seeds.push_back(3'171); // a carrier that is dead in one direction only
     seeds.push_back(5'384); // a round trip as long as the outage

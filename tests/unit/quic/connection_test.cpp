@@ -210,6 +210,27 @@ TEST(Connection, APathThatIsTakenUpAnewIsNotPacedByWhatWentBefore)
     }
 }
 
+TEST(Connection, MigratesAgainAfterItHadNoConnectionIdLeftToDoSo)
+{
+    TwoEnds ends;
+    ASSERT_TRUE(ends.connect());
+    open_tunnel(ends);
+    ends.run([] { return false; }, seconds{1});
+    using enum Connection::Migration;
+    ends.loss_per_mille = 1'000;
+    for (std::uint32_t turn = 0; turn < 8; ++turn) {
+        ASSERT_TRUE(ends.client.migrate(ends.now, PathId{1 + turn % 2}, immediate));
+        ends.run([] { return true; });
+    }
+    ends.loss_per_mille = 0;
+    ends.run([] { return false; }, seconds{5});
+    EXPECT_EQ(ends.client.current_path(), PathId{2});
+    EXPECT_EQ(ends.server.current_path(), PathId{2});
+    ASSERT_TRUE(ends.client.migrate(ends.now, PathId{3}, validated));
+    ends.run([] { return false; }, seconds{5});
+    EXPECT_EQ(ends.client.current_path(), PathId{3});
+}
+
 TEST(Connection, ARefusalCarriesStatusAndReason)
 {
     TwoEnds ends;
