@@ -115,6 +115,25 @@ class Direct(Scenario):
         forward.stop()
         agent.process.stop()
 
+    def test_who_sends_with_cubic_marks_packets_for_ecn(self):
+        server = TcpServer(self.lab, (home := self.lab.site("port_restricted")).host(0), echo)
+        for control, marks in ("bbr", 0), ("cubic", 2 * 3_000_000 // 65_536):
+            with self.subTest(control=control):
+                away, configuration = self.lab.site("full_cone"), f"congestion_control: {control}\n"
+                agent = self.gateway.agent(control, namespace=home.host(0), configuration=configuration).start()
+                client = Client(self.lab, None, control, namespace=away.host(0),
+                                configuration=f"join: {self.gateway.token('client', control)}\n{configuration}")
+                client.until_agent(agent.name)
+                marked, all_ = (self.lab.core.count_udp(home, away, ecn) for ecn in ("ect0", None))
+                with client.forward(agent.name, server.target, "--direct").connect() as sock:
+                    self.exchange(sock, 3_000_000)
+                self.assertGreater(all_.packets, 2 * 3_000_000 // 65_536)
+                if marks:
+                    self.assertGreater(marked.packets, marks)
+                else:
+                    self.assertEqual(marked.packets, 0)
+                agent.process.stop()
+
     def test_relay_means_that_no_packet_goes_to_the_peer(self):
         agent, client, direct = self.pair("port_restricted", "full_cone")
         server = TcpServer(self.lab, agent.namespace, echo)

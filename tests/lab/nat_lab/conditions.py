@@ -102,18 +102,20 @@ class Conditions:
 class UdpCounter:
     """Counts the UDP packets between two addresses that get through one machine.
 
-    In the core it proves who talks to whom directly: `a` and `b` are then external addresses.
+    In the core it proves who talks to whom directly: `a` and `b` are then external addresses. With `ecn`
+    only those count that have this mark, in nft's words.
     """
 
-    def __init__(self, machine, a, b):
+    def __init__(self, machine, a, b, ecn=None):
         self._machine = machine
         a, b = (end if isinstance(end, str) else end.address for end in (a, b))
         if (":" in a) != (":" in b):
             raise LabError(f"{a} and {b} never exchange packets: they are of different families")
         family = "ip6" if ":" in a else "ip"
         self._table = machine.unused_table("count")
+        marked = f"{family} ecn {ecn} " if ecn else ""
         rules = "".join(f"        {family} saddr {source} {family} daddr {destination} "
-                        f"meta l4proto udp counter name {name}\n"
+                        f"meta l4proto udp {marked}counter name {name}\n"
                         for source, destination, name in ((a, b, "forth"), (b, a, "back")))
         # After source NAT; a delayed packet is forwarded twice, of which one counts.
         machine.firewall(f"""

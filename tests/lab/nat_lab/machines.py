@@ -29,9 +29,9 @@ class Machine(Namespace):
         self._tables += 1
         return f"{prefix}{self._tables}"
 
-    def count_udp(self, a, b):
-        """Counts the UDP packets between two addresses, hosts or sites from now on."""
-        return UdpCounter(self, a, b)
+    def count_udp(self, a, b, ecn=None):
+        """Counts the UDP packets between two addresses, hosts or sites from now on; see UdpCounter."""
+        return UdpCounter(self, a, b, ecn)
 
 
 class Segment:
