@@ -2,18 +2,19 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace narrowlink {
 
-void ByteQueue::add_block(std::size_t wanted)
+void ByteQueue::add_block(bool large)
 {
-    blocks_.push_back(busy_ || wanted > small_block ? pool_->take() : Buffer{0, small_block});
+    blocks_.push_back(large ? pool_->take() : Buffer{0, small_block});
 }
 
 MutableBytes ByteQueue::block()
 {
     if (blocks_.empty() || blocks_.back().tailroom().size() < least_room)
-        add_block(0);
+        add_block(busy_);
     return blocks_.back().tailroom();
 }
 
@@ -26,13 +27,16 @@ void ByteQueue::commit(std::size_t n)
 
 void ByteQueue::append(Bytes bytes)
 {
+    if (blocks_.empty())
+        is_bulk_ = std::exchange(appended_, 0) > small_block;
     while (!bytes.empty()) {
         if (blocks_.empty() || blocks_.back().tailroom().empty())
-            add_block(bytes.size());
+            add_block(is_bulk_ || appended_ + bytes.size() > small_block);
         const std::size_t n = std::min(bytes.size(), blocks_.back().tailroom().size());
         std::memcpy(blocks_.back().tailroom().data(), bytes.data(), n);
         blocks_.back().commit(n);
         size_ += n;
+        appended_ += n;
         bytes = bytes.subspan(n);
     }
 }

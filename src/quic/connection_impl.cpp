@@ -200,7 +200,9 @@ ngtcp2_callbacks Connection::Impl::callbacks(bool server)
     c.acked_stream_data_offset = [](ngtcp2_conn*, std::int64_t id, std::uint64_t,
                                     std::uint64_t size, void* user, void*) {
         Impl& self = of(user);
-        return self.http3_ ? self.http3_result(self.http3_->handle_acknowledged(id, size)) : 0;
+        if (self.http3_)
+            self.http3_->handle_acknowledged(id, size);
+        return 0;
     };
     c.stream_close = [](ngtcp2_conn*, std::uint32_t flags, std::int64_t id, std::uint64_t code,
                         void* user, void*) {
@@ -343,6 +345,9 @@ void Connection::Impl::handle_packets(Instant now, PathId path, Bytes train,
         handle_packet(now, path, train.first(size), ecn);
         train = train.subspan(size);
     }
+    if (http3_ && !over_)
+        if (const int result = http3_->settle_acknowledged(); result < 0)
+            fail_http3(result);
 }
 
 void Connection::Impl::handle_packet(Instant now, PathId path, Bytes packet, std::uint8_t ecn)

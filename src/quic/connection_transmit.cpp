@@ -133,6 +133,8 @@ Connection::Transmit Connection::Impl::poll_transmit(Instant now, MutableBytes b
             *to != current_path_)
             break;
     }
+    if (http3_)
+        http3_->settle_output();
     if (paced && !over_)
         pace(now, train.size);
     bytes_sent_ += train.size;
@@ -210,14 +212,16 @@ ngtcp2_ssize Connection::Impl::write_packet(ngtcp2_tstamp ts, MutableBytes place
     }
 
     for (;;) {
-        Http3::Output out;
-        if (http3_ && ngtcp2_conn_get_max_data_left(conn_) > 0)
-            if (const int result = http3_->next_output(out); result < 0) {
+        static const Http3::Output nothing{};
+        const bool may_send = http3_ && ngtcp2_conn_get_max_data_left(conn_) > 0;
+        if (may_send)
+            if (const int result = http3_->next_output(); result < 0) {
                 fail_http3(result);
                 return 0;
             }
+        const Http3::Output& out = may_send ? http3_->output() : nothing;
         static_assert(sizeof(nghttp3_vec) == sizeof(ngtcp2_vec));
-        const auto* parts = reinterpret_cast<const ngtcp2_vec*>(out.parts.data());
+        const auto* parts = reinterpret_cast<const ngtcp2_vec*>(out.data());
         std::uint32_t flags = 0;
         if (out.stream >= 0)
             flags |= NGTCP2_WRITE_STREAM_FLAG_MORE;
@@ -227,9 +231,9 @@ ngtcp2_ssize Connection::Impl::write_packet(ngtcp2_tstamp ts, MutableBytes place
         ngtcp2_ssize accepted = -1;
         const ngtcp2_ssize size = ngtcp2_conn_writev_stream(
             conn_, path, &info, octets(place), place.size(), &accepted, flags, out.stream,
-            out.stream >= 0 ? parts : nullptr, out.stream >= 0 ? out.count : 0, ts);
+            out.stream >= 0 ? parts : nullptr, out.stream >= 0 ? out.size() : 0, ts);
         if (size == NGTCP2_ERR_STREAM_DATA_BLOCKED) {
-            http3_->handle_output_blocked(out.stream);
+            http3_->handle_output_blocked();
             continue;
         }
         if (size == NGTCP2_ERR_STREAM_SHUT_WR || size == NGTCP2_ERR_STREAM_NOT_FOUND) {
@@ -237,7 +241,7 @@ ngtcp2_ssize Connection::Impl::write_packet(ngtcp2_tstamp ts, MutableBytes place
             continue;
         }
         if (out.stream >= 0 && accepted >= 0)
-            http3_->handle_output_sent(out.stream, static_cast<std::size_t>(accepted));
+            http3_->handle_output_sent(static_cast<std::size_t>(accepted));
         if (size != NGTCP2_ERR_WRITE_MORE)
             return size;
     }

@@ -263,8 +263,21 @@ int Http3::handle_stream_data(std::int64_t id, Bytes data, bool fin)
     return 0;
 }
 
-int Http3::handle_acknowledged(std::int64_t id, std::uint64_t length)
+void Http3::handle_acknowledged(std::int64_t id, std::uint64_t length)
 {
+    if (id != acknowledged_stream_) {
+        settle_acknowledged();
+        acknowledged_stream_ = id;
+    }
+    acknowledged_ += length;
+}
+
+int Http3::settle_acknowledged()
+{
+    const std::int64_t id = std::exchange(acknowledged_stream_, -1);
+    const std::uint64_t length = std::exchange(acknowledged_, 0);
+    if (id < 0)
+        return 0;
     // nghttp3 before 1.9 takes an END_STREAM that still waits to be written for an acknowledged one.
     if (Stream* stream = find(id); stream != nullptr && stream->end_waits) {
         stream->withheld_acknowledgements += length;
@@ -275,6 +288,8 @@ int Http3::handle_acknowledged(std::int64_t id, std::uint64_t length)
 
 int Http3::handle_stream_closed(std::int64_t id, std::uint64_t code)
 {
+    if (const int result = settle_acknowledged(); result != 0)
+        return result;
     const int result = nghttp3_conn_close_stream(h3_, id, code);
     if (result != 0 && result != NGHTTP3_ERR_STREAM_NOT_FOUND)
         return result;
@@ -309,6 +324,7 @@ void Http3::handle_credit(std::int64_t id)
 
 void Http3::handle_send_stopped(std::int64_t id)
 {
+    settle_output();
     nghttp3_conn_shutdown_stream_write(h3_, id);
     Stream* stream = find(id);
     if (stream == nullptr)
@@ -431,17 +447,20 @@ void Http3::finish_response(Stream& stream)
         events_->push_back(ResponseReceived{stream.id, std::move(response)});
 }
 
-int Http3::next_output(Output& out)
+int Http3::next_output()
 {
+    if (output_.size() > 0)
+        return 0;
+    settle_output();
     for (;;) {
         int fin = 0;
-        const nghttp3_ssize count = nghttp3_conn_writev_stream(h3_, &out.stream, &fin,
-                                                               out.parts.data(), out.parts.size());
+        const nghttp3_ssize count = nghttp3_conn_writev_stream(
+            h3_, &output_.stream, &fin, output_.parts.data(), output_.parts.size());
         if (count < 0)
             return static_cast<int>(count);
-        out.count = static_cast<std::size_t>(count);
-        out.fin = fin != 0;
-        if (out.stream >= 0 || exhausted_.empty())
+        output_.count = static_cast<std::size_t>(count);
+        output_.fin = fin != 0;
+        if (output_.stream >= 0 || exhausted_.empty())
             return 0;
         next_round();
     }
@@ -460,9 +479,29 @@ void Http3::next_round()
     exhausted_.clear();
 }
 
-void Http3::handle_output_sent(std::int64_t id, std::size_t length)
+void Http3::handle_output_sent(std::size_t length)
 {
-    nghttp3_conn_add_write_offset(h3_, id, length);
+    output_sent_ = output_sent_.value_or(0) + length;
+    for (; output_.size() > 0; ++output_.first) {
+        nghttp3_vec& part = output_.parts[output_.first];
+        if (length < part.len) {
+            part.base += length;
+            part.len -= length;
+            return;
+        }
+        length -= part.len;
+    }
+    settle_output();
+}
+
+void Http3::settle_output()
+{
+    const std::int64_t id = std::exchange(output_.stream, -1);
+    output_.first = output_.count = 0;
+    const auto length = std::exchange(output_sent_, std::nullopt);
+    if (!length)
+        return;
+    nghttp3_conn_add_write_offset(h3_, id, *length);
     Stream* stream = find(id);
     if (stream == nullptr || !stream->end_waits)
         return;
@@ -470,8 +509,10 @@ void Http3::handle_output_sent(std::int64_t id, std::size_t length)
     nghttp3_conn_add_ack_offset(h3_, id, std::exchange(stream->withheld_acknowledgements, 0));
 }
 
-void Http3::handle_output_blocked(std::int64_t id)
+void Http3::handle_output_blocked()
 {
+    const std::int64_t id = output_.stream;
+    settle_output();
     nghttp3_conn_block_stream(h3_, id);
 }
 

@@ -28,7 +28,9 @@ public:
 
     // What the QUIC half reports. A negative result is an nghttp3 error that ends the connection.
     int handle_stream_data(std::int64_t id, Bytes data, bool fin);
-    int handle_acknowledged(std::int64_t id, std::uint64_t length);
+    void handle_acknowledged(std::int64_t id, std::uint64_t length);
+    /// To be called after a train of packets: nghttp3 hears of all its acknowledgements at once.
+    int settle_acknowledged();
     int handle_stream_closed(std::int64_t id, std::uint64_t code);
     int handle_stream_reset(std::int64_t id, std::uint64_t code);
     void handle_credit(std::int64_t id);
@@ -40,13 +42,22 @@ public:
         std::int64_t stream = -1; ///< -1: nothing
         bool fin = false;
         std::array<nghttp3_vec, 16> parts;
-        std::size_t count = 0;
+        std::size_t first = 0, count = 0; ///< of the parts; those before `first` are in packets
+
+        [[nodiscard]] const nghttp3_vec* data() const { return parts.data() + first; }
+        [[nodiscard]] std::size_t size() const { return count - first; }
     };
 
-    /// Returns 0 or a negative nghttp3 error.
-    int next_output(Output&);
-    void handle_output_sent(std::int64_t id, std::size_t length);
-    void handle_output_blocked(std::int64_t id);
+    /// Makes output() what is next. Returns 0 or a negative nghttp3 error.
+    int next_output();
+
+    [[nodiscard]] const Output& output() const { return output_; }
+
+    /// So many bytes of output() are in a packet.
+    void handle_output_sent(std::size_t length);
+    void handle_output_blocked();
+    /// To be called before anything else is: nghttp3 hears of a whole train at once.
+    void settle_output();
 
     // Commands of the owner; see Connection.
     Result<StreamId> open(const Request&);
@@ -100,6 +111,10 @@ private:
     nghttp3_conn* h3_ = nullptr;
     std::unordered_map<std::int64_t, Stream> streams_;
     std::vector<std::int64_t> exhausted_; ///< streams that wait for the next round
+    Output output_;
+    std::optional<std::size_t> output_sent_; ///< bytes of it that nghttp3 has not been told of
+    std::int64_t acknowledged_stream_ = -1;
+    std::uint64_t acknowledged_ = 0; ///< bytes of that stream, likewise
     std::optional<std::int64_t> ping_;    ///< client: the one that has not been answered
     std::size_t undelivered_ = 0;         ///< bytes in all receive queues
     std::size_t withheld_credit_ = 0;     ///< connection credit kept back while over budget

@@ -52,7 +52,7 @@ private:
     static constexpr std::size_t small_block = 2'048;
     static constexpr std::size_t least_room = 512;
 
-    void add_block(std::size_t wanted);
+    void add_block(bool large);
 
     BufferPool* pool_;
     std::deque<Buffer> blocks_;
@@ -61,6 +61,8 @@ private:
     std::size_t cursor_block_ = 0;   ///< index into blocks_
     std::size_t cursor_offset_ = 0;  ///< within that block's bytes()
     bool busy_ = false;              ///< the last fill was large: hand out large blocks
+    bool is_bulk_ = false;           ///< more than a small block was appended until it was empty last
+    std::size_t appended_ = 0;       ///< since it was empty
 };
 
 } // namespace narrowlink

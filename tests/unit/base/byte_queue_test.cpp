@@ -208,5 +208,26 @@ TEST(ByteQueue, MovesWithItsBytesAndItsCursor)
     EXPECT_EQ(as_text(spans[0]), "world");
 }
 
+TEST(ByteQueue, AppendsBulkToLargeBlocksAndLittleToSmallOnes)
+{
+    BufferPool pool{0, 16'384, 4};
+    ByteQueue queue{pool};
+    const auto append_packets = [&queue](int count) {
+        for (int i = 0; i < count; ++i)
+            queue.append(std::vector<std::byte>(1'400));
+    };
+    append_packets(1);
+    EXPECT_LT(queue.block().size(), 2'048U);
+    append_packets(99);
+    std::array<Bytes, 64> spans;
+    EXPECT_LE(queue.peek(spans), 11U) << "few buffers for a system call";
+    queue.release(queue.size());
+    append_packets(1);
+    EXPECT_GT(queue.block().size(), 2'048U) << "as much may come again";
+    queue.release(queue.size());
+    append_packets(1);
+    EXPECT_LT(queue.block().size(), 2'048U) << "it did not";
+}
+
 } // namespace
 } // namespace narrowlink
