@@ -1,6 +1,8 @@
 """What is measured from one end of a place to the other."""
 
+import itertools
 import json
+import os
 import subprocess
 
 from lab import Agent, Client, Gateway, until
@@ -75,6 +77,7 @@ class WireGuard(Tcp):
     port = 5202
     addresses = {"near": "10.78.0.1", "far": "10.78.0.2"}
     listen_port = 51820
+    devices = itertools.count(1)
     overhead = 60  # bytes of IPv4, UDP and WireGuard around a packet
 
     def address(self):
@@ -94,7 +97,7 @@ class WireGuard(Tcp):
     def run_end(self, end, keys):
         namespace, _ = self.ends[end]
         other = "far" if end == "near" else "near"
-        device = f"{namespace.name[:9]}{end}"  # its control socket is in one folder for all namespaces
+        device = f"nlwg{os.getpid()}.{next(self.devices)}"  # their control sockets are in one folder
         process = self.lab.start(["wireguard-go", "-f", device], f"wireguard-{end}", namespace,
                                  environment={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "LOG_LEVEL": "error",
                                               "WG_PROCESS_FOREGROUND": "1"})
