@@ -460,7 +460,12 @@ int Http3::next_output()
             return static_cast<int>(count);
         output_.count = static_cast<std::size_t>(count);
         output_.fin = fin != 0;
-        if (output_.stream >= 0 || exhausted_.empty())
+        if (output_.stream >= 0)
+            return 0;
+        // nghttp3 asks one stream and says "nothing" if that had nothing; others may still wait.
+        if (std::exchange(would_block_, false))
+            continue;
+        if (exhausted_.empty())
             return 0;
         next_round();
     }
@@ -531,8 +536,10 @@ nghttp3_ssize Http3::provide(Stream& stream, nghttp3_vec* parts, std::size_t mos
                              std::uint32_t* flags)
 {
     if (stream.send.unread() == 0) {
-        if (!stream.send_ended)
+        if (!stream.send_ended) {
+            would_block_ = true;
             return NGHTTP3_ERR_WOULDBLOCK;
+        }
         stream.end_waits = true;
         *flags |= NGHTTP3_DATA_FLAG_EOF;
         return 0;
@@ -541,6 +548,7 @@ nghttp3_ssize Http3::provide(Stream& stream, nghttp3_vec* parts, std::size_t mos
         if (!stream.exhausted)
             exhausted_.push_back(number(stream.id));
         stream.exhausted = true;
+        would_block_ = true;
         return NGHTTP3_ERR_WOULDBLOCK;
     }
 

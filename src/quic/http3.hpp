@@ -111,6 +111,7 @@ private:
     nghttp3_conn* h3_ = nullptr;
     std::unordered_map<std::int64_t, Stream> streams_;
     std::vector<std::int64_t> exhausted_; ///< streams that wait for the next round
+    bool would_block_ = false;            ///< a stream that nghttp3 asked had nothing to send
     Output output_;
     std::optional<std::size_t> output_sent_; ///< bytes of it that nghttp3 has not been told of
     std::int64_t acknowledged_stream_ = -1;

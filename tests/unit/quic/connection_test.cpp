@@ -398,6 +398,39 @@ TEST(Connection, AStalledStreamDoesNotStopTheOthers)
     EXPECT_TRUE(intact);
 }
 
+TEST(Connection, StreamsThatAlwaysHaveBytesShareTheConnection)
+{
+    TwoEnds ends;
+    ends.mtu = 1'232;
+    ASSERT_TRUE(ends.connect());
+    struct Sender {
+        StreamId id;
+        std::uint64_t sent = 0, received = 0;
+    };
+    std::vector<Sender> senders;
+    for (int i = 0; i < 16; ++i)
+        senders.push_back({*ends.client.open(ssh)});
+    bool intact = true;
+    constexpr std::uint64_t enough = 4'000'000;
+    EXPECT_TRUE(ends.run([&] {
+        while (!ends.server_events.empty()) {
+            if (const auto* request = std::get_if<RequestReceived>(&ends.server_events.front()))
+                ends.server.respond(request->stream, {});
+            ends.server_events.pop_front();
+        }
+        bool one_has_enough = false;
+        for (Sender& s : senders) {
+            send_some(ends.client, s.id, s.sent, 10 * enough);
+            receive_some(ends.server, s.id, s.received, intact);
+            one_has_enough = one_has_enough || s.received >= enough;
+        }
+        return one_has_enough;
+    }, seconds{600}));
+    EXPECT_TRUE(intact);
+    for (const Sender& s : senders)
+        EXPECT_GT(s.received, enough / 2);
+}
+
 TEST(Connection, ManyMoreStreamsThanTheLimitAreServedOneAfterAnother)
 {
     Connection::Config config;
