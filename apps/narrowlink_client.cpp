@@ -22,7 +22,7 @@ ExitCode run_program(int argc, char** argv)
     // Load. Only `forward` stays long enough to tell what it does; ssh shows its user all the rest.
     const auto config = program::load_configuration<config::ClientConfig>(
         "client", line.common.config, config::load_client_config);
-    const bool stays = std::holds_alternative<client::ForwardCommand>(line.command);
+    const bool stays = client::session_command<client::ForwardCommand>(line.command) != nullptr;
     program::start_log(config.log, line.common.log, stays ? LogLevel::info : LogLevel::warning);
     const auto state = program::open_state("client", line.common.state, config.state);
 
@@ -35,7 +35,7 @@ ExitCode run_program(int argc, char** argv)
     client::Settings settings = client::make_settings(line, config, state, random);
 
     // Run.
-    client::run(line.command, std::move(settings), state, random);
+    client::run(std::get<client::SessionCommand>(line.command), std::move(settings), state, random);
     return ExitCode::success;
 }
 

@@ -103,9 +103,9 @@ ForwardCommand make_forward(const ForwardArguments& arguments)
 
 Route route_of(const Command& command)
 {
-    if (const auto* connect = std::get_if<ConnectCommand>(&command))
+    if (const auto* connect = session_command<ConnectCommand>(command))
         return connect->route;
-    if (const auto* forward = std::get_if<ForwardCommand>(&command))
+    if (const auto* forward = session_command<ForwardCommand>(command))
         return forward->route;
     if (std::holds_alternative<DoctorCommand>(command))
         return Route::automatic;
@@ -199,7 +199,7 @@ std::variant<CommandLine, ExitCode> parse_command_line(int argc, const char* con
 Settings make_settings(const CommandLine& line, const config::ClientConfig& config,
                        const std::filesystem::path& state, Random& random)
 {
-    const auto* join = std::get_if<JoinCommand>(&line.command);
+    const auto* join = session_command<JoinCommand>(line.command);
     auto membership =
         join != nullptr
             ? program::membership_of(access::TokenKind::client, join->join, "")
@@ -215,7 +215,8 @@ Settings make_settings(const CommandLine& line, const config::ClientConfig& conf
     settings.node.gateway = std::move(membership.gateway);
     settings.node.role = control::Role::client;
     settings.route = route_of(line.command);
-    settings.command = std::holds_alternative<ForwardCommand>(line.command) ? "forward" : "connect";
+    const bool forwards = session_command<ForwardCommand>(line.command) != nullptr;
+    settings.command = forwards ? "forward" : "connect";
     settings.status_socket = status_socket(state, ::getpid());
     std::vector<std::string> features;
     if (settings.route != Route::relay)

@@ -93,16 +93,6 @@ net::awaitable<void> execute(const ListCommand& command, Settings settings,
     print(agents, command);
 }
 
-net::awaitable<void> execute(const StatusCommand&, Settings, const std::filesystem::path&, Random&)
-{
-    co_return; // see run_status()
-}
-
-net::awaitable<void> execute(const DoctorCommand&, Settings, const std::filesystem::path&, Random&)
-{
-    co_return; // see run_doctor()
-}
-
 net::awaitable<void> execute(const ConnectCommand& command, Settings settings,
                              const std::filesystem::path&, Random& random)
 {
@@ -120,7 +110,7 @@ net::awaitable<void> execute(const ForwardCommand& command, Settings settings,
 
 } // namespace
 
-void run(const Command& command, Settings settings, const std::filesystem::path& state,
+void run(const SessionCommand& command, Settings settings, const std::filesystem::path& state,
          Random& random)
 {
     io::run_until_stopped(std::visit(

@@ -41,8 +41,18 @@ struct DoctorCommand {
     bool json = false;
 };
 
-using Command = std::variant<JoinCommand, ListCommand, StatusCommand, ConnectCommand,
-                             ForwardCommand, DoctorCommand>;
+/// Those that need a session with the gateway.
+using SessionCommand = std::variant<JoinCommand, ListCommand, ConnectCommand, ForwardCommand>;
+
+using Command = std::variant<SessionCommand, StatusCommand, DoctorCommand>;
+
+/// Null if it is another one.
+template <class C>
+const C* session_command(const Command& command)
+{
+    const auto* session = std::get_if<SessionCommand>(&command);
+    return session == nullptr ? nullptr : std::get_if<C>(session);
+}
 
 /// What the command line of narrowlink-client says.
 struct CommandLine {
@@ -54,7 +64,8 @@ struct CommandLine {
 /// An exit code when there is nothing more to do.
 std::variant<CommandLine, ExitCode> parse_command_line(int argc, const char* const* argv);
 
-/// Everything the commands need, from configuration, state directory and join string. Throws Failure.
+/// Everything a session with the gateway needs, from configuration, state directory and join string.
+/// Throws Failure.
 Settings make_settings(const CommandLine&, const config::ClientConfig&,
                        const std::filesystem::path& state, Random&);
 
@@ -67,6 +78,6 @@ void run_status(const StatusCommand&, const std::filesystem::path& state);
 ExitCode run_doctor(const DoctorCommand&, const CommandLine&, Random&);
 
 /// Runs the command until it ends, or SIGTERM or SIGINT. Throws Failure.
-void run(const Command&, Settings settings, const std::filesystem::path& state, Random& random);
+void run(const SessionCommand&, Settings settings, const std::filesystem::path& state, Random& random);
 
 } // namespace narrowlink::client

@@ -17,10 +17,16 @@ CommandLine parse(std::vector<const char*> words)
     return test::parsed(parse_command_line, std::move(words));
 }
 
+template <class C>
+C session(std::vector<const char*> words)
+{
+    return std::get<C>(std::get<SessionCommand>(parse(std::move(words)).command));
+}
+
 ForwardCommand forward(std::vector<const char*> words)
 {
     words.insert(words.begin(), {"forward", "-n", "home"});
-    return std::get<ForwardCommand>(parse(std::move(words)).command);
+    return session<ForwardCommand>(std::move(words));
 }
 
 SocketAddress local_of(const char* text)
@@ -35,24 +41,22 @@ SocketAddress at(const char* ip, std::uint16_t port)
 
 TEST(CommandLine, KnowsEveryCommandByBothItsNames)
 {
-    EXPECT_EQ(std::get<JoinCommand>(parse({"join", "nl1.x"}).command).join, "nl1.x");
+    EXPECT_EQ(session<JoinCommand>({"join", "nl1.x"}).join, "nl1.x");
     for (const char* name : {"list", "l"}) {
-        const auto list = std::get<ListCommand>(parse({name, "-v", "--json"}).command);
+        const auto list = session<ListCommand>({name, "-v", "--json"});
         EXPECT_TRUE(list.verbose && list.json);
     }
     EXPECT_FALSE(std::get<DoctorCommand>(parse({"doctor"}).command).json);
     EXPECT_TRUE(std::get<DoctorCommand>(parse({"doctor", "--json"}).command).json);
     for (const char* name : {"connect", "c"}) {
-        const auto connect =
-            std::get<ConnectCommand>(parse({name, "-n", "home", "Db:5432"}).command);
+        const auto connect = session<ConnectCommand>({name, "-n", "home", "Db:5432"});
         EXPECT_EQ(connect.agent, "home");
         EXPECT_EQ(connect.target, (HostPort{"db", 5432}));
         EXPECT_FALSE(connect.udp);
     }
     for (const char* name : {"forward", "f"})
-        EXPECT_EQ(std::get<ForwardCommand>(parse({name, "-n", "home", "db:5432"}).command).agent,
-                  "home");
-    EXPECT_TRUE(std::get<ConnectCommand>(parse({"c", "-u", "-n", "home", "db:53"}).command).udp);
+        EXPECT_EQ(session<ForwardCommand>({name, "-n", "home", "db:5432"}).agent, "home");
+    EXPECT_TRUE(session<ConnectCommand>({"c", "-u", "-n", "home", "db:53"}).udp);
 }
 
 TEST(CommandLine, TakesCommonOptionsBeforeAndBehindTheCommand)
