@@ -130,6 +130,10 @@ class Ipv6(Scenario):
         with client.forward("home", server.target).connect() as sock:
             sock.sendall(b"six")
             self.assertEqual(sock.recv(3), b"six")
+        done = client.run("doctor")
+        self.assertEqual(done.code, Exit.ok, done)
+        self.assertRegex(done.out, r"(?m)^ok +udp-ipv6 +all 4 probe ports of the gateway answer$")
+        self.assertRegex(done.out, r"(?m)^ok +nat-ipv6 ")
 
 
 if __name__ == "__main__":
