@@ -106,7 +106,8 @@ private:
     Config config_;
     Peer peer_;
     Random* random_;
-    BufferPool pool_{0, 65'536, 32};
+    // One read of a socket that has more acknowledges four trains: 5 % less CPU than with 64 KiB.
+    BufferPool pool_{0, 4 * 65'536, 8};
     TlsSession::Owner tls_owner_;
     std::unique_ptr<TlsSession> tls_;
     ngtcp2_conn* conn_ = nullptr;
