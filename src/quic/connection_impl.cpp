@@ -322,7 +322,7 @@ Result<> Connection::Impl::accept(Instant now, PathId path, Bytes packet)
 
 int Connection::Impl::start_http3()
 {
-    http3_ = std::make_unique<Http3>(server_, config_, conn_, events_, pool_);
+    http3_ = std::make_unique<Http3>(server_, config_, conn_, events_);
     if (!http3_->start())
         return NGTCP2_ERR_CALLBACK_FAILURE;
     events_.push_back(Connected{});

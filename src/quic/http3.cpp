@@ -98,12 +98,11 @@ std::int64_t number(StreamId id)
 } // namespace
 
 Http3::Http3(bool server, const Connection::Config& config, ngtcp2_conn* quic,
-             std::deque<Event>& events, BufferPool& pool)
+             std::deque<Event>& events)
     : server_{server}
     , config_{config}
     , quic_{quic}
     , events_{&events}
-    , pool_{&pool}
 {
 }
 
@@ -215,7 +214,7 @@ const Stream* Http3::find(StreamId id) const
 
 Stream& Http3::add(std::int64_t id)
 {
-    return streams_.try_emplace(id, StreamId{id}, *pool_).first->second;
+    return streams_.try_emplace(id, StreamId{id}, pools_).first->second;
 }
 
 void Http3::erase_if_done(Stream& stream)

