@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <thread>
 #include <utility>
 
@@ -52,8 +53,7 @@ ProbeService probe_service(const config::ProbeConfig& config,
             service.listen.push_back(*IpAddress::parse("0.0.0.0"));
     }
     if (!service.ports.empty())
-        service.ports.insert(service.ports.end(), config.further_ports.begin(),
-                             config.further_ports.end());
+        std::ranges::copy(config.further_ports, std::back_inserter(service.ports));
     return service;
 }
 
