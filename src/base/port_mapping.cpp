@@ -6,6 +6,7 @@ std::string_view to_string(PortMappingProtocol protocol)
 {
     switch (protocol) {
     case PortMappingProtocol::nat_pmp: return "nat-pmp";
+    case PortMappingProtocol::pcp: return "pcp";
     case PortMappingProtocol::upnp: return "upnp";
     }
     return "";

@@ -126,7 +126,7 @@ net::awaitable<void> knock(DoctorFacts& facts, io::ConnectOptions options)
 }
 
 /// Whether it maps a port, over each protocol that may be used; each mapping is ended at once.
-net::awaitable<void> ask_router(DoctorFacts& facts, PortMappingMode mode)
+net::awaitable<void> ask_router(DoctorFacts& facts, PortMappingMode mode, Random& random)
 {
     DoctorFacts::Router& router = facts.router.emplace();
     router.mode = mode;
@@ -136,17 +136,15 @@ net::awaitable<void> ask_router(DoctorFacts& facts, PortMappingMode mode)
     const auto executor = co_await net::this_coro::executor;
     const udp::socket socket{executor,
                              udp::endpoint{udp::v4(), 0}}; // so that nobody else has the port
-    for (const PortMappingProtocol protocol :
-         {PortMappingProtocol::nat_pmp, PortMappingProtocol::upnp}) {
-        if ((mode == PortMappingMode::nat_pmp && protocol == PortMappingProtocol::upnp) ||
-            (mode == PortMappingMode::upnp && protocol == PortMappingProtocol::nat_pmp))
-            continue;
+    const auto nonce = random.array<12>();
+    for (const PortMappingProtocol protocol : nat::protocols_of(mode)) {
         const std::uint16_t port = socket.local_endpoint().port();
         RouterRequest request{.protocol = protocol,
                               .router = *router.address,
                               .internal = port,
                               .external = port,
-                              .lifetime = 1min};
+                              .lifetime = 1min,
+                              .nonce = nonce};
         auto asking = io::ask_router(request, io::now() + router_time);
         const std::optional<RouterAnswer> answer = co_await std::move(asking);
         router.asked.push_back({protocol, answer});
@@ -218,7 +216,7 @@ net::awaitable<void> examine(DoctorFacts& facts, Settings settings, Random& rand
     settings.node.give_up_when_unreachable = true;
     DoctorSession session{co_await net::this_coro::executor, settings, random, facts};
     auto observing = session.run();
-    auto asking = ask_router(facts, settings.port_mapping);
+    auto asking = ask_router(facts, settings.port_mapping, random);
     auto both = io::together(std::move(observing), std::move(asking));
     co_await std::move(both);
     if (const auto gateway = session.gateway()) {

@@ -226,6 +226,7 @@ std::string_view name_of(PortMappingProtocol protocol)
 {
     switch (protocol) {
     case PortMappingProtocol::nat_pmp: return "NAT-PMP";
+    case PortMappingProtocol::pcp: return "PCP";
     case PortMappingProtocol::upnp: return "UPnP";
     }
     return "";

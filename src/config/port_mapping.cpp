@@ -9,6 +9,7 @@ PortMappingMode read_port_mapping(Section& root)
     return root.choice("port_mapping", PortMappingMode::automatic,
                        {{"auto", PortMappingMode::automatic},
                         {"nat-pmp", PortMappingMode::nat_pmp},
+                        {"pcp", PortMappingMode::pcp},
                         {"upnp", PortMappingMode::upnp},
                         {"off", PortMappingMode::off}});
 }

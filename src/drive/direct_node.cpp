@@ -37,7 +37,7 @@ DirectNode::DirectNode(net::any_io_executor executor, control::Role role, Owner&
                    egress_.set();
                }}
     , core_{role, sockets_, *this, random}
-    , mapper_{executor, port_mapping, [this] { owner_->handle_addresses_changed(); }}
+    , mapper_{executor, port_mapping, random, [this] { owner_->handle_addresses_changed(); }}
     , block_(train_size)
 {
 }

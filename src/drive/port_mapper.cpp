@@ -39,9 +39,9 @@ std::optional<IpAddress> nat_router()
     return is_public ? std::nullopt : router;
 }
 
-PortMapper::PortMapper(net::any_io_executor executor, PortMappingMode mode,
+PortMapper::PortMapper(net::any_io_executor executor, PortMappingMode mode, Random& random,
                        std::function<void()> on_change)
-    : lease_{mode}, on_change_{std::move(on_change)}, begun_{std::move(executor)}
+    : lease_{mode, random}, on_change_{std::move(on_change)}, begun_{std::move(executor)}
 {
 }
 

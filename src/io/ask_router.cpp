@@ -9,10 +9,13 @@
 
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <exception>
 #include <memory>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <thread>
 #include <unistd.h>
 
@@ -37,6 +40,7 @@ std::optional<RouterAnswer> ask(const RouterRequest& request, int abandoned)
 {
     switch (request.protocol) {
     case PortMappingProtocol::nat_pmp: return ask_nat_pmp(request, abandoned);
+    case PortMappingProtocol::pcp: return ask_pcp(request, abandoned);
     case PortMappingProtocol::upnp: return ask_upnp(request, abandoned);
     }
     return std::nullopt;
@@ -102,6 +106,34 @@ void RouterQuestion::abandon()
     const std::scoped_lock lock{mutex_};
     is_abandoned_ = true;
     signal_event(abandoned_fd_);
+}
+
+RouterSocket::RouterSocket(const IpAddress& router, std::uint16_t port)
+    : descriptor_{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)}
+{
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(port);
+    std::memcpy(&to.sin_addr, router.bytes().data(), sizeof to.sin_addr);
+    is_connected_ = descriptor_ >= 0 &&
+                    ::connect(descriptor_, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0;
+}
+
+RouterSocket::~RouterSocket()
+{
+    if (descriptor_ >= 0)
+        ::close(descriptor_);
+}
+
+std::optional<IpAddress> RouterSocket::own_address() const
+{
+    sockaddr_in own{};
+    socklen_t size = sizeof own;
+    if (!is_connected_ || ::getsockname(descriptor_, reinterpret_cast<sockaddr*>(&own), &size) != 0)
+        return std::nullopt;
+    std::array<std::byte, 4> bytes{};
+    std::memcpy(bytes.data(), &own.sin_addr, bytes.size());
+    return IpAddress::v4(bytes);
 }
 
 bool wait_readable(int descriptor, int abandoned, Instant deadline)

@@ -10,7 +10,7 @@ namespace narrowlink::io {
 namespace {
 
 /// RFC 6886 §3.1 goes on for a minute; who has it answers at once.
-constexpr Duration patience = std::chrono::seconds{2};
+constexpr Duration patience = std::chrono::seconds{1};
 
 /// The library's socket to the router. It is connected, so nobody else's answers come in.
 class NatPmp {

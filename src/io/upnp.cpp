@@ -2,16 +2,12 @@
 #include "narrowlink/wire/ssdp.hpp"
 #include "router_question.hpp"
 
-#include <arpa/inet.h>
 #include <array>
-#include <cstring>
 #include <fmt/format.h>
 #include <miniupnpc/miniupnpc.h>
 #include <miniupnpc/upnpcommands.h>
-#include <netinet/in.h>
 #include <string>
 #include <sys/socket.h>
-#include <unistd.h>
 
 namespace narrowlink::io {
 namespace {
@@ -26,36 +22,11 @@ constexpr int only_permanent_leases = 725;
 
 constexpr unsigned most_ports_tried = 4;
 
-class Descriptor {
-public:
-    explicit Descriptor(int descriptor) : descriptor_{descriptor} {}
-
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
-
-    ~Descriptor()
-    {
-        if (descriptor_ >= 0)
-            ::close(descriptor_);
-    }
-
-    [[nodiscard]] int get() const { return descriptor_; }
-
-private:
-    int descriptor_;
-};
-
 /// The URL of the router's description.
 std::optional<std::string> find_description(const IpAddress& router, int abandoned)
 {
-    const Descriptor socket{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
-    sockaddr_in to{};
-    to.sin_family = AF_INET;
-    to.sin_port = htons(wire::ssdp_port);
-    std::memcpy(&to.sin_addr, router.bytes().data(), sizeof to.sin_addr);
-    // Connected, so that nobody else's answers come in.
-    if (socket.get() < 0 ||
-        ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0)
+    const RouterSocket socket{router, wire::ssdp_port};
+    if (!socket.own_address())
         return std::nullopt;
     const std::string search = wire::ssdp_search(router);
     for (const Duration interval : search_intervals) {

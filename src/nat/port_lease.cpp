@@ -29,17 +29,22 @@ namespace {
 
 constexpr Duration longest_lifetime = std::chrono::hours{24};
 
+} // namespace
+
 std::vector<PortMappingProtocol> protocols_of(PortMappingMode mode)
 {
     switch (mode) {
     case PortMappingMode::off: return {};
     case PortMappingMode::nat_pmp: return {PortMappingProtocol::nat_pmp};
+    case PortMappingMode::pcp: return {PortMappingProtocol::pcp};
     case PortMappingMode::upnp: return {PortMappingProtocol::upnp};
     case PortMappingMode::automatic:
-        return {PortMappingProtocol::nat_pmp, PortMappingProtocol::upnp};
+        return {PortMappingProtocol::nat_pmp, PortMappingProtocol::pcp, PortMappingProtocol::upnp};
     }
     return {};
 }
+
+namespace {
 
 template <std::size_t N>
 bool is_in(const IpAddress& ip, const std::array<const char*, N>& prefixes)
@@ -63,7 +68,10 @@ bool is_public(const IpAddress& ip)
            !is_in(ip, std::array{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"});
 }
 
-PortLease::PortLease(PortMappingMode mode) : protocols_{protocols_of(mode)} {}
+PortLease::PortLease(PortMappingMode mode, Random& random)
+    : random_{&random}, protocols_{protocols_of(mode)}
+{
+}
 
 void PortLease::begin(Instant now, const IpAddress& router, std::uint16_t port)
 {
@@ -72,6 +80,7 @@ void PortLease::begin(Instant now, const IpAddress& router, std::uint16_t port)
         external_ip_.reset();
         expires_at_ = never;
         worked_ = 0;
+        nonce_ = random_->array<12>(); // another one for each router, RFC 6887 §11.2
     }
     router_ = router;
     port_ = port;
@@ -103,7 +112,8 @@ void PortLease::ask(Instant, std::size_t protocol)
                              .router = *router_,
                              .internal = port_,
                              .external = mapping_ ? mapping_->external.port : port_,
-                             .lifetime = lifetime};
+                             .lifetime = lifetime,
+                             .nonce = nonce_};
 }
 
 bool PortLease::handle_answer(Instant now, const std::optional<RouterAnswer>& answer)
@@ -178,7 +188,8 @@ std::optional<RouterRequest> PortLease::release() const
                          .router = *router_,
                          .internal = port_,
                          .external = mapping_->external.port,
-                         .lifetime = {}};
+                         .lifetime = {},
+                         .nonce = nonce_};
 }
 
 } // namespace narrowlink::nat

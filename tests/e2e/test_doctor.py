@@ -83,7 +83,7 @@ class Doctor(Scenario):
         self.assertEqual(done.code, Exit.ok, done)
         self.assertRegex(done.out, r"(?m)^ok +tls +the gateway has the key that the join string names$")
         self.assertRegex(done.out, r"(?m)^warn +port-mapping +the router 192\.168\.1\.1 forwards no port: "
-                                   r"NAT-PMP does not answer, UPnP does not answer\n +> .*switch on NAT-PMP")
+                                   r"NAT-PMP does not answer, PCP does not answer, UPnP does not answer\n +> .*switch on NAT-PMP")
         self.assertRegex(done.out, r"(?m)^ok +mtu +1500 bytes")
 
     def test_a_configuration_with_mistakes(self):

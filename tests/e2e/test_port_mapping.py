@@ -116,6 +116,19 @@ class PortMapping(Scenario):
         agent.process.stop()
         self.assertEqual(service.mappings(), [], "an agent that ends leaves no open port")
 
+    def test_pcp_of_the_agents_router_makes_a_direct_path(self):
+        service = self.serve(self.home, nat_pmp=True)
+        agent, client = self.pair("pcp", mode="pcp")
+        self.until_mapped(agent.process, "pcp")
+        (external, inside, _), = service.mappings()
+        self.assertEqual(inside, agent.namespace.address)
+        until(lambda: client.list()[0].get("port_mapping") == f"pcp {self.home.address}:{external}", 5,
+              "the list says so")
+        forward = self.reach(agent, client)
+        forward.stop()
+        agent.process.stop()
+        self.assertEqual(service.mappings(), [], "the mapping is ended with the nonce that made it")
+
     def test_upnp_of_the_clients_router_makes_a_direct_path(self):
         service = self.serve(self.away, upnp=True)
         agent, client = self.pair("upnp")
@@ -142,7 +155,7 @@ table inet everybody {
 """)
         agent = Agent(self.lab, self.gateway.token("agent", "quiet"), "quiet", namespace=host)
         agent.start("--log-level", "debug")
-        for protocol in ("nat-pmp", "upnp"):
+        for protocol in ("nat-pmp", "pcp", "upnp"):
             agent.process.until(lambda: f"port_not_mapped protocol={protocol} " in agent.process.error(), 10,
                                 "the router was asked")
         agent.process.stop()
@@ -205,7 +218,8 @@ table inet everybody {
 
     def test_a_node_may_use_one_protocol_only_or_none(self):
         service = self.serve(self.home, nat_pmp=True, upnp=True)
-        for mode, expected in (("off", None), ("upnp", "upnp"), ("nat-pmp", "nat-pmp"), ("auto", "nat-pmp")):
+        for mode, expected in (("off", None), ("upnp", "upnp"), ("pcp", "pcp"), ("nat-pmp", "nat-pmp"),
+                               ("auto", "nat-pmp")):
             with self.subTest(mode=mode):
                 agent = self.agent(f"mode-{mode}", mode)
                 if expected:

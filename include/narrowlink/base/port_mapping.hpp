@@ -3,6 +3,7 @@
 #include "narrowlink/base/address.hpp"
 #include "narrowlink/base/time.hpp"
 
+#include <array>
 #include <cstdint>
 #include <string_view>
 
@@ -10,19 +11,21 @@ namespace narrowlink {
 
 /// How a router is asked to forward a UDP port to this machine.
 enum class PortMappingProtocol : std::uint8_t {
-    nat_pmp, ///< RFC 6886; most routers with PCP (RFC 6887) answer it as well, appendix A there
+    nat_pmp, ///< RFC 6886; most routers with PCP answer it as well (RFC 6887 appendix A)
+    pcp,     ///< RFC 6887
     upnp,    ///< UPnP-IGD, WANIPConnection
 };
 
-/// `nat-pmp` or `upnp`.
+/// `nat-pmp`, `pcp` or `upnp`.
 std::string_view to_string(PortMappingProtocol);
 
 /// Which of them a node may use.
 enum class PortMappingMode : std::uint8_t {
     off,
     nat_pmp,
+    pcp,
     upnp,
-    automatic, ///< NAT-PMP, then UPnP
+    automatic, ///< NAT-PMP, then PCP, then UPnP
 };
 
 /// What to ask the router for: the UDP port `external` of its other side for this machine's port
@@ -33,6 +36,9 @@ struct RouterRequest {
     std::uint16_t internal = 0;
     std::uint16_t external = 0; ///< a wish; the router may choose another one
     Duration lifetime{};        ///< whole seconds; 0: end the mapping
+    /// Of PCP: the same for all requests about one mapping, and not to be guessed by others, who
+    /// could end it (RFC 6887 §11.2).
+    std::array<std::byte, 12> nonce{};
 
     [[nodiscard]] bool ends_mapping() const { return lifetime == Duration{}; }
 

@@ -18,7 +18,8 @@ namespace narrowlink::drive {
 class PortMapper {
 public:
     /// `on_change` is told when mapping() or external_ip() has changed.
-    PortMapper(net::any_io_executor executor, PortMappingMode mode,
+    /// `random` must outlive it.
+    PortMapper(net::any_io_executor executor, PortMappingMode mode, Random& random,
                std::function<void()> on_change);
 
     /// Until cancelled; then ends the mapping, within `farewell`.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "narrowlink/base/port_mapping.hpp"
+#include "narrowlink/base/random.hpp"
 
 #include <optional>
 #include <vector>
@@ -10,6 +11,9 @@ namespace narrowlink::nat {
 /// Is this an address of the public Internet, as far as one can see? Not those of private networks
 /// (RFC 1918), of carriers' NATs (RFC 6598), link-local and loopback ones. IPv4 only.
 bool is_public(const IpAddress&);
+
+/// Those that may be used, in the order of trying.
+std::vector<PortMappingProtocol> protocols_of(PortMappingMode);
 
 /// Keeps a port of the router mapped to one of this node: asks for it, renews it at half its
 /// lifetime, and falls back from one protocol to the next.
@@ -31,7 +35,8 @@ public:
     /// Between attempts where no router has ever answered.
     static constexpr Duration retry_interval = std::chrono::minutes{10};
 
-    explicit PortLease(PortMappingMode mode);
+    /// `random` must outlive it.
+    PortLease(PortMappingMode mode, Random& random);
 
     /// The node's socket has this port, and its packets leave through this router. Asks now, also
     /// when both are as before: the router may have been restarted. What was held at another router
@@ -63,9 +68,11 @@ private:
     void ask(Instant now, std::size_t protocol);
     bool lose_mapping();
 
+    Random* random_;
     std::vector<PortMappingProtocol> protocols_; ///< in the order of trying
     std::optional<IpAddress> router_;
     std::uint16_t port_ = 0;
+    std::array<std::byte, 12> nonce_{};
     std::optional<RouterRequest> request_; ///< not taken yet
     std::size_t asking_ = 0;               ///< which protocol
     bool is_asking_ = false;

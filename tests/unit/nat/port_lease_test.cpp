@@ -1,5 +1,7 @@
 #include "narrowlink/nat/port_lease.hpp"
 
+#include "../crypto/seeded_random.hpp"
+
 #include <gtest/gtest.h>
 
 namespace narrowlink::nat {
@@ -36,11 +38,13 @@ protected:
     }
 
     Instant now{1h};
-    PortLease lease{PortMappingMode::automatic};
+    SeededRandom random{1};
+    PortLease lease{PortMappingMode::automatic, random};
     bool changed = false;
 };
 
 constexpr auto pmp = PortMappingProtocol::nat_pmp;
+constexpr auto pcp = PortMappingProtocol::pcp;
 constexpr auto upnp = PortMappingProtocol::upnp;
 
 } // namespace
@@ -50,11 +54,13 @@ TEST_F(PortLeaseTest, AsksNatPmpFirstAndForTheSamePort)
     EXPECT_EQ(lease.deadline(), never);
     lease.begin(now, router, 50'000);
     const auto request = lease.poll_request();
-    EXPECT_EQ(request, (RouterRequest{.protocol = pmp,
-                                      .router = router,
-                                      .internal = 50'000,
-                                      .external = 50'000,
-                                      .lifetime = 10min}));
+    ASSERT_TRUE(request);
+    EXPECT_EQ(*request, (RouterRequest{.protocol = pmp,
+                                       .router = router,
+                                       .internal = 50'000,
+                                       .external = 50'000,
+                                       .lifetime = 10min,
+                                       .nonce = request->nonce}));
     EXPECT_FALSE(lease.poll_request());
     EXPECT_EQ(lease.deadline(), never) << "the answer comes, or its absence";
     EXPECT_TRUE(lease.handle_answer(now, RouterAnswer{external, 40'000, 10min}));
@@ -63,13 +69,15 @@ TEST_F(PortLeaseTest, AsksNatPmpFirstAndForTheSamePort)
                                               .router = router,
                                               .internal = 50'000,
                                               .external = 40'000,
-                                              .lifetime = 0s}));
+                                              .lifetime = 0s,
+                                              .nonce = request->nonce}));
 }
 
-TEST_F(PortLeaseTest, FallsBackToUpnpAndThenWaits)
+TEST_F(PortLeaseTest, FallsBackToPcpAndUpnpAndThenWaits)
 {
     lease.begin(now, router, 50'000);
     EXPECT_EQ(answer(std::nullopt), pmp);
+    EXPECT_EQ(answer(std::nullopt), pcp);
     EXPECT_EQ(answer(std::nullopt), upnp);
     EXPECT_FALSE(lease.poll_request());
     EXPECT_FALSE(lease.mapping());
@@ -77,21 +85,26 @@ TEST_F(PortLeaseTest, FallsBackToUpnpAndThenWaits)
     EXPECT_EQ(lease.deadline(), now + PortLease::retry_interval);
     advance();
     EXPECT_EQ(answer(std::nullopt), pmp);
+    EXPECT_EQ(answer(std::nullopt), pcp);
     EXPECT_EQ(grant(), upnp);
     EXPECT_EQ(lease.mapping()->protocol, upnp);
 }
 
 TEST_F(PortLeaseTest, UsesOnlyWhatItMay)
 {
-    lease = PortLease{PortMappingMode::upnp};
+    lease = PortLease{PortMappingMode::upnp, random};
     lease.begin(now, router, 50'000);
     EXPECT_EQ(answer(std::nullopt), upnp);
     EXPECT_FALSE(lease.poll_request());
-    lease = PortLease{PortMappingMode::nat_pmp};
+    lease = PortLease{PortMappingMode::nat_pmp, random};
     lease.begin(now, router, 50'000);
     EXPECT_EQ(answer(std::nullopt), pmp);
     EXPECT_FALSE(lease.poll_request());
-    lease = PortLease{PortMappingMode::off};
+    lease = PortLease{PortMappingMode::pcp, random};
+    lease.begin(now, router, 50'000);
+    EXPECT_EQ(answer(std::nullopt), pcp);
+    EXPECT_FALSE(lease.poll_request());
+    lease = PortLease{PortMappingMode::off, random};
     lease.begin(now, router, 50'000);
     EXPECT_FALSE(lease.poll_request());
     EXPECT_EQ(lease.deadline(), never);
@@ -100,6 +113,7 @@ TEST_F(PortLeaseTest, UsesOnlyWhatItMay)
 TEST_F(PortLeaseTest, RenewsAtHalfTheLifetimeWithTheSameProtocolAndPort)
 {
     lease.begin(now, router, 50'000);
+    answer(std::nullopt);
     answer(std::nullopt);
     grant(8min, 40'001);
     EXPECT_EQ(lease.deadline(), now + 4min);
@@ -113,6 +127,22 @@ TEST_F(PortLeaseTest, RenewsAtHalfTheLifetimeWithTheSameProtocolAndPort)
     advance();
     EXPECT_EQ(grant(8min, 40'002), upnp);
     EXPECT_TRUE(changed) << "another port";
+}
+
+TEST_F(PortLeaseTest, HasOneNonceForEachRouter) // RFC 6887 §11.2
+{
+    lease.begin(now, router, 50'000);
+    const auto nonce = lease.poll_request()->nonce;
+    EXPECT_NE(nonce, RouterRequest{}.nonce);
+    lease.handle_answer(now, std::nullopt);
+    EXPECT_EQ(lease.poll_request()->protocol, pcp);
+    lease.handle_answer(now, RouterAnswer{external, 40'000, 10min});
+    advance();
+    EXPECT_EQ(lease.poll_request()->nonce, nonce) << "it is the same mapping";
+    EXPECT_EQ(lease.release()->nonce, nonce);
+    lease.handle_answer(now, std::nullopt);
+    lease.begin(now, other_router, 50'000);
+    EXPECT_NE(lease.poll_request()->nonce, nonce);
 }
 
 TEST_F(PortLeaseTest, KeepsAMappingUntilItExpiresAndThenTriesEverything)
@@ -139,6 +169,7 @@ TEST_F(PortLeaseTest, KeepsAMappingUntilItExpiresAndThenTriesEverything)
         advance();
     }
     EXPECT_EQ(answer(std::nullopt), pmp);
+    EXPECT_EQ(answer(std::nullopt), pcp);
     EXPECT_EQ(answer(std::nullopt), upnp);
 }
 
@@ -146,7 +177,7 @@ TEST_F(PortLeaseTest, TakesNoAddressThatCannotBe)
 {
     for (const char* ip :
          {"0.0.0.0", "127.0.0.1", "169.254.1.1", "224.0.0.1", "255.255.255.255", "2001:db8::1"}) {
-        lease = PortLease{PortMappingMode::nat_pmp};
+        lease = PortLease{PortMappingMode::nat_pmp, random};
         lease.begin(now, router, 50'000);
         answer(RouterAnswer{*IpAddress::parse(ip), 40'000, 10min});
         EXPECT_FALSE(lease.mapping()) << ip;
@@ -175,7 +206,8 @@ TEST_F(PortLeaseTest, KnowsTheRoutersAddressAlsoWithoutAMapping)
     EXPECT_EQ(answer(RouterAnswer{.external_ip = inside}), pmp);
     EXPECT_TRUE(changed);
     EXPECT_EQ(lease.external_ip(), inside);
-    EXPECT_EQ(answer(std::nullopt), upnp) << "the other protocol may map";
+    EXPECT_EQ(answer(std::nullopt), pcp) << "another protocol may map";
+    EXPECT_EQ(answer(std::nullopt), upnp);
     EXPECT_FALSE(lease.mapping());
     EXPECT_EQ(lease.external_ip(), inside);
 }
