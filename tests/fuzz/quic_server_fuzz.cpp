@@ -4,12 +4,12 @@
 //
 // Input: steps of a letter and its arguments, see World::step().
 #include "narrowlink/quic/connection.hpp"
+#include "support/seeded_random.hpp"
 
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <optional>
-#include <random>
 #include <utility>
 #include <vector>
 
@@ -25,20 +25,6 @@ void require(bool holds)
     if (!holds)
         std::abort();
 }
-
-class SeededRandom final : public Random {
-public:
-    explicit SeededRandom(std::uint64_t seed) : engine_{seed} {}
-
-    void fill(MutableBytes block) override
-    {
-        for (std::byte& b : block)
-            b = static_cast<std::byte>(engine_());
-    }
-
-private:
-    std::mt19937_64 engine_;
-};
 
 /// Keys are loaded once: inputs are many.
 struct Lab {

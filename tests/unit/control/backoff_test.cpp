@@ -1,5 +1,6 @@
 #include "narrowlink/control/backoff.hpp"
 #include "samples.hpp"
+#include "support/seeded_random.hpp"
 
 #include <gtest/gtest.h>
 

@@ -4,6 +4,7 @@
 #include "narrowlink/control/rendezvous.hpp"
 #include "narrowlink/nat/puncher.hpp"
 #include "samples.hpp"
+#include "support/seeded_random.hpp"
 
 #include <algorithm>
 #include <functional>

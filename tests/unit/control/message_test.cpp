@@ -1,6 +1,7 @@
 #include "narrowlink/control/error.hpp"
 #include "narrowlink/control/message.hpp"
 #include "samples.hpp"
+#include "support/seeded_random.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 #include "narrowlink/control/rendezvous.hpp"
-
 #include "samples.hpp"
+#include "support/seeded_random.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include "narrowlink/base/random.hpp"
 #include "narrowlink/base/time.hpp"
 #include "narrowlink/control/message.hpp"
 
@@ -44,28 +43,5 @@ inline Hello hello_of(std::uint8_t n)
             .software = "narrowlink/test",
             .policies = {}};
 }
-
-/// splitmix64
-class SeededRandom final : public Random {
-public:
-    explicit SeededRandom(std::uint64_t seed) : state_{seed} {}
-
-    void fill(MutableBytes block) override
-    {
-        for (std::byte& b : block)
-            b = static_cast<std::byte>(draw() & 0xff);
-    }
-
-    std::uint64_t draw()
-    {
-        std::uint64_t z = (state_ += 0x9e3779b97f4a7c15);
-        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-        z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-        return z ^ (z >> 31);
-    }
-
-private:
-    std::uint64_t state_;
-};
 
 } // namespace narrowlink::control

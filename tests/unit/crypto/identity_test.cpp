@@ -1,6 +1,6 @@
 #include "narrowlink/crypto/error.hpp"
 #include "narrowlink/crypto/identity.hpp"
-#include "seeded_random.hpp"
+#include "support/seeded_random.hpp"
 
 #include <gtest/gtest.h>
 #include <openssl/bio.h>

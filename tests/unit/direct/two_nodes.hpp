@@ -1,31 +1,17 @@
 #pragma once
 
 #include "narrowlink/direct/node.hpp"
+#include "support/seeded_random.hpp"
 
 #include <algorithm>
 #include <deque>
 #include <map>
-#include <random>
 #include <vector>
 
 namespace narrowlink::direct::test {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-class SeededRandom final : public Random {
-public:
-    explicit SeededRandom(std::uint64_t seed) : engine_{seed} {}
-
-    void fill(MutableBytes block) override
-    {
-        for (std::byte& b : block)
-            b = static_cast<std::byte>(engine_());
-    }
-
-private:
-    std::mt19937_64 engine_;
-};
 
 inline constexpr UnixTime wall_clock{seconds{1'700'000'000}};
 

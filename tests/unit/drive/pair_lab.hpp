@@ -4,8 +4,7 @@
 #include "narrowlink/drive/pair_driver.hpp"
 #include "narrowlink/drive/stream.hpp"
 #include "narrowlink/io/task_scope.hpp"
-
-#include "../crypto/seeded_random.hpp"
+#include "support/seeded_random.hpp"
 
 #include <array>
 #include <cstdint>

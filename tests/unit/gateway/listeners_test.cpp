@@ -3,9 +3,9 @@
 #include "narrowlink/base/failure.hpp"
 #include "narrowlink/gateway/run.hpp"
 
-#include "../crypto/seeded_random.hpp"
 #include "../io/temporary_directory.hpp"
 #include "../program/ending.hpp"
+#include "support/seeded_random.hpp"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>

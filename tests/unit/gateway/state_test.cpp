@@ -3,9 +3,9 @@
 #include "narrowlink/base/failure.hpp"
 #include "narrowlink/io/clock.hpp"
 
-#include "../crypto/seeded_random.hpp"
 #include "../io/temporary_directory.hpp"
 #include "../program/ending.hpp"
+#include "support/seeded_random.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -4,9 +4,9 @@
 #include "narrowlink/base/failure.hpp"
 #include "narrowlink/io/clock.hpp"
 
-#include "../crypto/seeded_random.hpp"
 #include "../io/temporary_directory.hpp"
 #include "../program/ending.hpp"
+#include "support/seeded_random.hpp"
 
 #include <boost/json.hpp>
 #include <gmock/gmock.h>

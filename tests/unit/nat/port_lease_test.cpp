@@ -1,6 +1,5 @@
 #include "narrowlink/nat/port_lease.hpp"
-
-#include "../crypto/seeded_random.hpp"
+#include "support/seeded_random.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,29 +1,17 @@
 #include "narrowlink/nat/probe_channel.hpp"
+#include "support/seeded_random.hpp"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <random>
 #include <vector>
 
 namespace narrowlink::nat {
 namespace {
 
-class SeededRandom final : public Random {
-public:
-    void fill(MutableBytes block) override
-    {
-        for (std::byte& b : block)
-            b = static_cast<std::byte>(generator_() & 0xff);
-    }
-
-private:
-    std::mt19937_64 generator_{1};
-};
-
 class ProbeChannelTest : public testing::Test {
 protected:
-    SeededRandom random;
+    SeededRandom random{1};
     ProbeCredentials credentials{.id = random.array<8>(), .key = random.array<32>()};
     ProbeChannel client{credentials, wire::ProbeSender::client};
     ProbeChannel agent{credentials, wire::ProbeSender::agent};

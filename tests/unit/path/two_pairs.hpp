@@ -1,30 +1,16 @@
 #pragma once
 
 #include "narrowlink/path/pair.hpp"
+#include "support/seeded_random.hpp"
 
 #include <deque>
 #include <map>
-#include <random>
 #include <set>
 
 namespace narrowlink::path::test {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-class SeededRandom final : public Random {
-public:
-    explicit SeededRandom(std::uint64_t seed) : engine_{seed} {}
-
-    void fill(MutableBytes block) override
-    {
-        for (std::byte& b : block)
-            b = static_cast<std::byte>(engine_());
-    }
-
-private:
-    std::mt19937_64 engine_;
-};
 
 /// One end of a pair and what it has reported.
 struct End {

@@ -2,9 +2,9 @@
 
 #include "narrowlink/config/client_config.hpp"
 
-#include "../crypto/seeded_random.hpp"
 #include "../io/temporary_directory.hpp"
 #include "ending.hpp"
+#include "support/seeded_random.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

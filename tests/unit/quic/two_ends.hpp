@@ -1,28 +1,12 @@
 #pragma once
 
 #include "narrowlink/quic/connection.hpp"
+#include "support/seeded_random.hpp"
 
 #include <deque>
 #include <functional>
-#include <random>
 
 namespace narrowlink::quic::test {
-
-class SeededRandom final : public Random {
-public:
-    explicit SeededRandom(std::uint64_t seed) : engine_{seed} {}
-
-    void fill(MutableBytes block) override
-    {
-        for (std::byte& b : block)
-            b = static_cast<std::byte>(engine_());
-    }
-
-    std::uint64_t below(std::uint64_t n) { return engine_() % n; }
-
-private:
-    std::mt19937_64 engine_;
-};
 
 /// A client and a server connection joined by a link of fixed delay, under a virtual clock.
 class TwoEnds {
