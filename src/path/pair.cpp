@@ -53,7 +53,8 @@
 // The agent follows. It needs a connection ID of the client's for that, and gets new ones only when the
 // client has heard that it has used up the old ones: when that was lost, too, it stays on a dead path,
 // whatever comes on others. Then it sends to where the client is heard with the ID that it has.
-// A carrier that died or did not answer is left alone for a while that doubles each time.
+// A carrier that died or did not answer is left alone for a while that doubles each time, until it has
+// worked for ten times as long. Once it is known to work again, that while is over, or shorter.
 //
 // Two carriers may have something to send at the same time: challenges and answers for the one that
 // is being validated come up while the other is asked. They wait in waiting_, and take_wake() tells.
@@ -74,7 +75,9 @@ constexpr Duration longest_silence = std::chrono::seconds{3}; ///< or three roun
 constexpr Duration shortest_outage = std::chrono::seconds{1};
 constexpr Duration shortest_pong_wait = std::chrono::seconds{2};
 constexpr Duration first_rest = std::chrono::seconds{2};
+constexpr Duration first_mistrust = std::chrono::seconds{1};
 constexpr unsigned most_doublings = 5;
+constexpr unsigned forgiven_after = 10; ///< times the rest
 constexpr unsigned enough_round_trips = 5;
 constexpr Duration slow_rest = std::chrono::minutes{5};
 constexpr Duration relay_patience = std::chrono::seconds{2}; ///< with a relay over UDP
@@ -90,6 +93,11 @@ int rank(CarrierKind kind)
     case CarrierKind::direct_udp: return 3;
     }
     return 0;
+}
+
+Duration doubled(Duration first, unsigned times)
+{
+    return first * (1U << std::min(times, most_doublings));
 }
 
 /// So that it can be felt, and is not due to one late packet.
@@ -241,8 +249,13 @@ void Pair::handle_carrier_restored(Instant now, CarrierId id)
     const auto known = carriers_.find(id);
     if (known == carriers_.end())
         return;
-    known->second.usable_from = known->second.alive_at = known->second.slow_until = now;
-    known->second.deaths = 0;
+    Known& carrier = known->second;
+    carrier.alive_at = carrier.slow_until = now;
+    // What has died again and again is believed later each time: probes may get through where packets
+    // do not.
+    const Duration wait =
+        carrier.deaths > 1 ? doubled(first_mistrust, carrier.deaths - 2) : Duration{};
+    carrier.usable_from = std::min(carrier.usable_from, now + wait);
     next_migration_ = std::min(next_migration_, migrated_at_ + shortest_stay);
     if (current_ == id && outstanding_since_ != never)
         connection_.handle_path_restored(now);
@@ -460,8 +473,9 @@ bool Pair::migrate(Instant now, CarrierId to, quic::Connection::Migration how,
 void Pair::note_failure(Instant now, CarrierId id)
 {
     Known& known = carriers_.at(id);
-    known.usable_from = now + first_rest * (1U << std::min(known.deaths, most_doublings));
-    ++known.deaths;
+    if (now >= known.usable_from + forgiven_after * doubled(first_rest, known.deaths))
+        known.deaths = 0;
+    known.usable_from = now + doubled(first_rest, known.deaths++);
 }
 
 void Pair::handle_validated(const quic::PathValidated& validated)
@@ -475,8 +489,6 @@ void Pair::handle_validated(const quic::PathValidated& validated)
     }
     if (id == carrier_of(connection_.current_path()))
         ask_peer(latest_);
-    if (latest_ >= carriers_.at(*id).usable_from + first_rest)
-        carriers_.at(*id).deaths = 0;
 }
 
 /// Makes current_ what QUIC's path says.

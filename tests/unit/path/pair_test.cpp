@@ -233,6 +233,39 @@ TEST(Pair, StaysOnASilentCarrierWhenThereIsNoOther)
     EXPECT_TRUE(ends.run([&] { return TwoPairs::heard(ends.agent, id) == 1'000; }, seconds{10}));
 }
 
+TEST(Pair, ACarrierThatDiesAgainAndAgainIsTakenLaterEachTimeUntilItHasWorkedForLong)
+{
+    TwoPairs ends;
+    ASSERT_TRUE(ends.connect());
+    const quic::StreamId id = ends.open();
+    ends.add(TwoPairs::second, TwoPairs::direct);
+    ends.run_for(seconds{5});
+    const auto is_direct = [&] {
+        return ends.client.pair.current() == CarrierKind::direct_udp;
+    };
+    const auto returns_after = [&] {
+        EXPECT_TRUE(is_direct());
+        ends.dead.insert(TwoPairs::second);
+        TwoPairs::say(ends.client, id, 1'000);
+        EXPECT_TRUE(ends.run([&] { return !is_direct(); }));
+        ends.dead.clear();
+        ends.run_for(milliseconds{100});
+        const Instant from = ends.now;
+        ends.client.pair.handle_carrier_restored(ends.now, TwoPairs::second);
+        EXPECT_TRUE(ends.run(is_direct, seconds{60}));
+        const Duration waited = ends.now - from;
+        ends.run_for(seconds{5});
+        return waited;
+    };
+    EXPECT_LT(returns_after(), seconds{2}) << "who drives it knows that it works";
+    Duration longest{};
+    for (int deaths = 2; deaths <= 5; ++deaths)
+        longest = returns_after();
+    EXPECT_GE(longest, seconds{8});
+    ends.run_for(minutes{15});
+    EXPECT_LT(returns_after(), seconds{2});
+}
+
 TEST(Pair, TheWorseCarrierIsUsedAtOnceWhenTheBetterIsRemoved)
 {
     TwoPairs ends;
