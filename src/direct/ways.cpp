@@ -124,7 +124,7 @@ void Ways::handle_size_probe(Instant now, const WayName& name, const nat::ProbeC
     Way& way = found->second;
     if (probe.kind == wire::ProbeKind::fits) {
         if (way.mtu_search->handle_answer(now, probe.token))
-            way.pair->pair().set_mtu(way.carrier, way.mtu_search->mtu());
+            way.pair->pair().set_mtu(now, way.carrier, way.mtu_search->mtu());
     } else if (probe.token == size) {
         sockets_->send_probe(*way.socket, *way.channel,
                              {.kind = wire::ProbeKind::fits, .token = probe.token, .seen = {}},
@@ -156,11 +156,22 @@ void Ways::search_mtu(Instant now, const WayName& name, Way& way)
     if (!way.mtu_search)
         return;
     const std::size_t before = way.mtu_search->mtu();
+    doubt_mtu(now, way);
     way.mtu_search->handle_timeout(now);
     while (const auto size = way.mtu_search->poll_transmit())
         sockets_->send_size_probe(*way.socket, *way.channel, name.remote, *size);
     if (way.mtu_search->mtu() != before)
-        way.pair->pair().set_mtu(way.carrier, way.mtu_search->mtu());
+        way.pair->pair().set_mtu(now, way.carrier, way.mtu_search->mtu());
+}
+
+/// What is lost may be lost for its size.
+void Ways::doubt_mtu(Instant now, Way& way)
+{
+    const path::Pair& pair = way.pair->pair();
+    if (now >= pair.doubtful_at(way.carrier))
+        way.mtu_search->handle_doubt(now);
+    if (std::exchange(way.in_use, pair.uses(way.carrier)) && !way.in_use)
+        way.mtu_search->handle_left(now);
 }
 
 Train Ways::poll_transmit(Instant now, MutableBytes block)
@@ -188,7 +199,9 @@ Instant Ways::deadline() const
     Instant next = never;
     for (const auto& [name, way] : ways_)
         if (way.mtu_search)
-            next = std::min(next, way.mtu_search->deadline());
+            next = std::min({next, way.mtu_search->deadline(),
+                             std::max(way.pair->pair().doubtful_at(way.carrier),
+                                      way.mtu_search->may_doubt_at())});
     return next;
 }
 

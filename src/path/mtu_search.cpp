@@ -3,13 +3,17 @@
 // States (RFC 8899 §5.2)
 //   searching    every size above mtu_ is probed in each of three rounds.
 //     an answer → mtu_ rises to that size; the rest of the rounds is for larger ones.
-//     rounds are over, or the largest size was found → resting.
+//     the largest size was found → resting.
+//     rounds are over → resting. Without any answer the way may have been dead: the next search is not
+//       `raise_interval` away but five seconds, and twice as long each time.
 //   resting
 //     large packets are sent, and the size was not confirmed for `confirmation_interval` →
 //     confirming. `raise_interval` has passed → searching.
 //   confirming   the size found is probed three times.
 //     an answer → resting.
 //     rounds are over → mtu_ is the base again, and soon searching.
+// In every state with a size found: packets are not acknowledged, or the connection has left this way →
+// confirming (black hole detection, RFC 8899 §4.3). Whoever comes back to this way then knows better.
 //
 // A probe that is longer than the interface takes is refused by the kernel: that is a lost one.
 // What an ICMP message claims is not looked at.
@@ -17,6 +21,7 @@
 #include "narrowlink/path/mtu_search.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace narrowlink::path {
 namespace {
@@ -26,8 +31,12 @@ using namespace std::chrono_literals;
 constexpr unsigned most_rounds = 3; // MAX_PROBES, RFC 8899 §5.1.2
 constexpr Duration round_interval =
     400ms; ///< longer than most round trips; an answer may come later
+/// In a black hole every one is felt; an answer after the last of them still counts.
+constexpr Duration confirmation_round_interval = 250ms;
 constexpr Duration confirmation_interval = 5s;
+constexpr Duration doubt_interval = 1s;
 constexpr Duration fallback_wait = 2s;
+constexpr Duration first_silence_wait = 5s;
 constexpr Duration raise_interval = 600s; // PMTU_RAISE_TIMER, RFC 8899 §5.1.1
 
 /// IPv6's least, then what tunnels, PPPoE, Ethernet, and Ethernet with jumbo frames leave.
@@ -37,7 +46,7 @@ constexpr std::size_t most = 16'368;
 
 } // namespace
 
-MtuSearch::MtuSearch(Instant now, bool is_v4) : due_{now}
+MtuSearch::MtuSearch(Instant now, bool is_v4) : silence_wait_{first_silence_wait}, due_{now}
 {
     const std::size_t headers = is_v4 ? 20 + 8 : 40 + 8;
     std::ranges::transform(link_mtus, sizes_.begin(),
@@ -59,10 +68,27 @@ void MtuSearch::rest(Instant now)
 {
     state_ = State::resting;
     next_ = size_count;
-    confirm_from_ = now + confirmation_interval;
     if (search_again_at_ == never)
         search_again_at_ = now + raise_interval;
     due_ = search_again_at_;
+}
+
+/// All rounds of a search are over.
+void MtuSearch::conclude(Instant now)
+{
+    if (mtu_ == base) {
+        search_again_at_ = now + silence_wait_;
+        silence_wait_ = std::min(2 * silence_wait_, raise_interval);
+    }
+    rest(now);
+}
+
+void MtuSearch::confirm(Instant now)
+{
+    state_ = State::confirming;
+    rounds_ = 0;
+    next_ = size_count;
+    due_ = now;
 }
 
 void MtuSearch::fall_back(Instant now)
@@ -80,18 +106,19 @@ void MtuSearch::handle_timeout(Instant now)
     switch (state_) {
     case State::searching:
         if (rounds_ == most_rounds)
-            return rest(now);
+            return conclude(now);
         next_ = 0;
+        due_ = now + round_interval;
         break;
     case State::confirming:
         if (rounds_ == most_rounds)
             return fall_back(now);
         next_ = 0;
+        due_ = now + confirmation_round_interval;
         break;
     case State::resting: return search(now);
     }
     ++rounds_;
-    due_ = now + round_interval;
 }
 
 std::optional<std::size_t> MtuSearch::poll_transmit()
@@ -110,24 +137,36 @@ bool MtuSearch::handle_answer(Instant now, std::size_t size)
 {
     if (std::ranges::find(sizes_, size) == sizes_.end())
         return false;
-    if (state_ == State::confirming && size >= mtu_)
-        rest(now);
-    if (size <= mtu_)
+    if (size < mtu_)
         return false;
-    mtu_ = size;
-    if (state_ == State::searching && size == sizes_.back())
+    confirmed_at_ = now;
+    silence_wait_ = first_silence_wait;
+    if (state_ == State::confirming || (state_ == State::searching && size == sizes_.back()))
         rest(now);
-    return true;
+    return std::exchange(mtu_, size) != size;
 }
 
 void MtuSearch::handle_large_packets(Instant now)
 {
-    if (state_ != State::resting || now < confirm_from_ || mtu_ == base)
-        return;
-    state_ = State::confirming;
-    rounds_ = 0;
-    next_ = size_count;
-    due_ = now;
+    if (state_ == State::resting && mtu_ != base && now >= confirmed_at_ + confirmation_interval)
+        confirm(now);
+}
+
+void MtuSearch::handle_doubt(Instant now)
+{
+    if (now >= may_doubt_at())
+        confirm(now);
+}
+
+Instant MtuSearch::may_doubt_at() const
+{
+    return mtu_ == base || state_ == State::confirming ? never : confirmed_at_ + doubt_interval;
+}
+
+void MtuSearch::handle_left(Instant now)
+{
+    if (may_doubt_at() != never)
+        confirm(now);
 }
 
 } // namespace narrowlink::path

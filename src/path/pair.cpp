@@ -234,14 +234,16 @@ void Pair::remove_carrier(Instant now, CarrierId id)
     decide(now);
 }
 
-void Pair::set_mtu(CarrierId id, std::size_t mtu)
+void Pair::set_mtu(Instant now, CarrierId id, std::size_t mtu)
 {
     const auto known = carriers_.find(id);
     if (known == carriers_.end())
         return;
     Carrier& carrier = known->second.carrier;
-    carrier.mtu = mtu;
+    const bool smaller = mtu < std::exchange(carrier.mtu, mtu);
     connection_.set_limits(path_of(id, carrier), {.mtu = mtu, .paced = carrier.paced});
+    if (smaller && now >= doubtful_at(id))
+        connection_.handle_path_restored(now);
 }
 
 void Pair::handle_carrier_restored(Instant now, CarrierId id)
@@ -746,6 +748,11 @@ std::optional<CarrierKind> Pair::current() const
 bool Pair::is_silent(Instant now) const
 {
     return current() != CarrierKind::websocket_relay && now >= fell_silent_at();
+}
+
+Instant Pair::doubtful_at(CarrierId id) const
+{
+    return current_ == id ? overdue_at(shortest_silence, longest_silence) : never;
 }
 
 std::size_t Pair::mtu() const

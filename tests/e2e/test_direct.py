@@ -98,20 +98,27 @@ class Direct(Scenario):
         client = self.gateway.client("narrow", namespace=away.host(0))
         client.until_agent(agent.name)
         server = TcpServer(self.lab, agent.namespace, echo)
+        direct = self.lab.core.count_udp(home, away)
 
-        def mtu():
+        def status():
             report, = json.loads(client.run("status", "--json").out)
             return report["path"], report["mtu"]
 
         forward = client.forward(agent.name, server.target)
         with forward.connect() as sock:
-            until(lambda: mtu() == ("direct-udp", 1472), 10, "the size of the direct path is known")
-            for link, size in ((home.link, 1400), (away.link, 1280)):
-                link.set_mtu(size)
-                end = time.monotonic() + 10
-                while time.monotonic() < end:  # full packets in both directions; PINGs would always pass
-                    self.exchange(sock, 100_000)
-                until(lambda size=size: mtu() == ("direct-udp", size - 28), 10, "the new size is found")
+            until(lambda: status() == ("direct-udp", 1472), 10, "the size of the direct path is known")
+            # Whose packets have become too long; status shows what the client may send.
+            for narrow, link, size, mtu in (("to the agent", home.link, 1400, 1372),
+                                            ("to the client", away.link, 1280, 1372)):
+                with self.subTest(narrow=narrow):
+                    link.set_mtu(size)
+
+                    def settled(mtu=mtu):
+                        before = direct.forth, direct.back
+                        self.exchange(sock, 3_000_000)
+                        passed = min(direct.forth - before[0], direct.back - before[1])
+                        return passed > 3_000_000 / 65_536 and status() == ("direct-udp", mtu)
+                    until(settled, 20, "all goes by the direct path, in packets that fit")
         forward.stop()
         agent.process.stop()
 

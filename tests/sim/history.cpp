@@ -252,7 +252,8 @@ void History::strike(Fault fault, std::uint64_t victim, Duration outage)
     case Fault::direct_dead_one_way:
     case Fault::direct_slow:
     case Fault::direct_lossy:
-    case Fault::direct_flaps: strike_direct(fault, victim, outage); return;
+    case Fault::direct_flaps:
+    case Fault::direct_narrow: strike_direct(fault, victim, outage); return;
     case Fault::router_rebooted:
         host_of(number).site().router().reboot();
         disturb_direct(access);
@@ -292,6 +293,12 @@ void History::strike_direct(Fault fault, std::uint64_t victim, Duration outage)
     } else if (fault == Fault::direct_lossy) {
         forth.loss = static_cast<double>(dice.below(150)) / 1e3;
         back.loss = static_cast<double>(dice.below(150)) / 1e3;
+    } else if (fault == Fault::direct_narrow) {
+        const std::size_t size = dice.between(1'228U, 1'450U);
+        const bool one_way = dice.chance(0.7);
+        (dice.chance(0.5) ? forth : back).mtu = size;
+        if (!one_way)
+            forth.mtu = back.mtu = size;
     } else if (fault == Fault::direct_dead_one_way) {
         (dice.chance(0.5) ? forth : back).dead = true;
     } else {
@@ -300,7 +307,7 @@ void History::strike_direct(Fault fault, std::uint64_t victim, Duration outage)
     const bool flaps = fault == Fault::direct_flaps;
     const Instant end = world_.now() + outage;
     set_trouble(client, forth, back);
-    if (forth.dead || back.dead) {
+    if (forth.dead || back.dead || fault == Fault::direct_narrow) {
         watch_direct(client);
         client.direct_since = never;
     }

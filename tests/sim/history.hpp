@@ -23,6 +23,7 @@ enum class Fault {
     direct_slow,         ///< late, and of little rate
     direct_lossy,
     direct_flaps,    ///< dead and alive in turns
+    direct_narrow,   ///< large packets vanish, in one direction or both
     router_rebooted, ///< it forgets its mappings
     roams,           ///< a node is in another site, with other addresses
     suspended,       ///< a node sleeps, and its clock with it

@@ -271,7 +271,7 @@ void Internet::route(Datagram datagram, Site* from)
         ++crossed_;
     if (const auto found = troubles_.find({from, to}); found != troubles_.end()) {
         const Trouble& trouble = found->second;
-        if (trouble.dead || dice.chance(trouble.loss) ||
+        if (trouble.dead || packet > trouble.mtu || dice.chance(trouble.loss) ||
             (trouble.bytes_per_second > 0 && !pass(queues_[{from, to}], trouble.bytes_per_second)))
             return;
         at += trouble.delay + dice.between(Duration{}, trouble.jitter);

@@ -31,6 +31,7 @@ struct Trouble {
     Duration delay{};
     Duration jitter{};
     double bytes_per_second = 0; ///< 0: no limit
+    std::size_t mtu = 65'535;    ///< of IP packets; larger ones are dropped
 
     bool operator==(const Trouble&) const = default;
 };

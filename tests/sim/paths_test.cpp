@@ -65,6 +65,13 @@ TEST(Paths, StreamsSurviveBlackHolesBetweenTheSites)
                20, seeds_by_default);
 }
 
+TEST(Paths, StreamsSurviveDirectPathsThatTakeSmallerPacketsOnly)
+{
+    Character character = among(easy, {Fault::direct_narrow});
+    character.stream_bytes = {1'000'000, 20'000'000};
+    run_family(character, 10, seeds_by_default);
+}
+
 TEST(Paths, StreamsSurviveSlowAndLossyDirectPaths)
 {
     run_family(among(easy, {Fault::direct_slow, Fault::direct_lossy}), 10, seeds_by_default);
@@ -96,10 +103,10 @@ TEST(Paths, StreamsSurviveAllOfItAtOnce)
 {
     Character character =
         among(all, {Fault::direct_dead, Fault::direct_dead_one_way, Fault::direct_flaps,
-                    Fault::direct_slow, Fault::direct_lossy, Fault::router_rebooted, Fault::roams,
-                    Fault::suspended, Fault::stopped, Fault::gateway_killed,
-                    Fault::gateway_without_power, Fault::black_hole, Fault::no_route, Fault::reset,
-                    Fault::reset_at_node, Fault::reset_at_gateway});
+                    Fault::direct_narrow, Fault::direct_slow, Fault::direct_lossy,
+                    Fault::router_rebooted, Fault::roams, Fault::suspended, Fault::stopped,
+                    Fault::gateway_killed, Fault::gateway_without_power, Fault::black_hole,
+                    Fault::no_route, Fault::reset, Fault::reset_at_node, Fault::reset_at_gateway});
     character.clients = {1, 2};
     character.loss = 0.002;
     character.reorder = 0.005;

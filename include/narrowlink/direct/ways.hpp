@@ -91,6 +91,7 @@ private:
         SocketPtr socket;
         nat::ProbeChannel* channel = nullptr;      ///< of direct ones
         std::optional<path::MtuSearch> mtu_search; ///< likewise
+        bool in_use = false;                       ///< when it was looked at last
     };
 
     /// The direct ways of one pair.
@@ -102,6 +103,7 @@ private:
     void close(Instant now, const WayName&);
     void close_relay(Instant now, CarriedPair&);
     void search_mtu(Instant now, const WayName&, Way&);
+    static void doubt_mtu(Instant now, Way&);
 
     control::Role role_;
     SocketTable* sockets_;

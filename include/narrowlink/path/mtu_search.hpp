@@ -12,8 +12,9 @@ namespace narrowlink::path {
 /// Packetization Layer Path MTU Discovery, RFC 8899).
 ///
 /// Probes of every size that links commonly have go out together, so that one round trip finds the
-/// largest. A size that was found is probed again while packets of that size are sent: a way that
-/// takes it no longer falls back to the base, and the search begins anew.
+/// largest. A size that was found is probed again while packets of that size are sent, and at once
+/// when they may have been lost: a way that takes it no longer falls back to the base, and the search
+/// begins anew.
 ///
 /// Sizes are those of UDP payloads, in bytes.
 class MtuSearch {
@@ -37,6 +38,15 @@ public:
     /// Packets of more than the base size have been sent.
     void handle_large_packets(Instant now);
 
+    /// Packets on this way are not acknowledged. Before may_doubt_at() it changes nothing.
+    void handle_doubt(Instant now);
+
+    /// never: no size has been found, or it is being confirmed.
+    [[nodiscard]] Instant may_doubt_at() const;
+
+    /// The connection has left this way.
+    void handle_left(Instant now);
+
     [[nodiscard]] Instant deadline() const { return due_; }
 
 private:
@@ -51,6 +61,8 @@ private:
 
     void search(Instant now);
     void rest(Instant now);
+    void conclude(Instant now);
+    void confirm(Instant now);
     void fall_back(Instant now);
 
     std::array<std::size_t, size_count> sizes_; ///< ascending
@@ -58,8 +70,9 @@ private:
     State state_ = State::searching;
     unsigned rounds_ = 0;    ///< of probes that were sent in this state
     std::size_t next_ = 0;   ///< in sizes_; size_count: none of this round is left
-    Instant confirm_from_{}; ///< no confirmation before
+    Instant confirmed_at_{}; ///< the size found
     Instant search_again_at_ = never;
+    Duration silence_wait_; ///< after a search without any answer
     Instant due_;
 };
 

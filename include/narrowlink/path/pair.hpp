@@ -73,8 +73,8 @@ public:
     /// Whoever drives the carrier knows that it works, whatever it did before.
     void handle_carrier_restored(Instant now, CarrierId);
 
-    /// Packets of up to this size get through there.
-    void set_mtu(CarrierId, std::size_t mtu);
+    /// Packets of up to this size get through there. What was sent in larger ones is soon repaired.
+    void set_mtu(Instant now, CarrierId, std::size_t mtu);
 
     void handle_packets(Instant now, CarrierId, Bytes train, std::size_t segment_size,
                         std::uint8_t ecn = 0);
@@ -97,8 +97,14 @@ public:
     /// The carrier in use.
     [[nodiscard]] std::optional<CarrierKind> current() const;
 
+    [[nodiscard]] bool uses(CarrierId id) const { return current_ == id; }
+
     /// Something waits to be acknowledged for longer than a carrier that works would take (client).
     [[nodiscard]] bool is_silent(Instant now) const;
+
+    /// When that is so of this end's packets on this carrier, if nothing is acknowledged before;
+    /// never for a carrier that is not in use.
+    [[nodiscard]] Instant doubtful_at(CarrierId) const;
 
     /// The largest QUIC packet of the carrier in use, for datagrams.
     [[nodiscard]] std::size_t mtu() const;

@@ -35,8 +35,11 @@ class Link:
         self._conditions.apply_delay()
 
     def set_mtu(self, size):
-        """What leaves the core here may be no longer; the sender of a packet with DF is told by ICMP."""
-        self._conditions.configure([f"link set {self.interface} mtu {size}"])
+        """What leaves the core here may be no longer; the sender of a packet with DF is told by ICMP.
+
+        Not a matter of the interface, which would silently drop what comes from the other side, too.
+        """
+        self._conditions.limit_size(self.prefixes, size)
 
 
 class Conditions:
@@ -52,6 +55,14 @@ class Conditions:
 
     def configure(self, commands):
         self._core.configure(commands)
+
+    def limit_size(self, prefixes, size):
+        for prefix in prefixes:
+            family = "-6" if ":" in prefix else "-4"
+            show = ["ip", "-n", self._core.name, family, "route", "show", prefix]
+            route, *_ = run(show).splitlines()
+            run(["ip", "-n", self._core.name, family, "route", "replace",
+                 *route.split(" mtu lock")[0].split(), "mtu", "lock", str(size)])
 
     def add(self, link):
         self._links.append(link)

@@ -65,12 +65,27 @@ TEST(MtuSearch, LeavesRoomForTheHeadersOfIPv6)
     EXPECT_EQ(sizes, (std::vector<std::size_t>{1'232, 1'352, 1'372, 1'444, 1'452, 8'952, 16'368}));
 }
 
-TEST(MtuSearch, IsContentWithTheBaseAndStopsAsking)
+TEST(MtuSearch, IsContentWithTheBaseAndAsksLessAndLess)
 {
     Way way{.takes = 1'200};
-    way.run(seconds{30}, true);
+    constexpr unsigned search = 3 * 7; // three of each size
+    way.run(seconds{5}, true);
+    EXPECT_EQ(way.probes, search);
+    way.run(seconds{1'200}, true);
     EXPECT_EQ(way.search.mtu(), MtuSearch::base);
-    EXPECT_EQ(way.probes, 3U * 7U) << "three of each size";
+    EXPECT_EQ(way.probes, search * 8U) << "5, 10, 20, ... 640 s, at most 600 s, between them";
+    const unsigned before = way.probes;
+    way.run(seconds{1'200}, true);
+    EXPECT_EQ(way.probes, before + search * 2U);
+}
+
+TEST(MtuSearch, FindsTheSizeSoonAfterTheWayWasDead)
+{
+    Way way{.takes = 0};
+    way.run(seconds{8});
+    way.takes = 1'472;
+    way.run(seconds{10});
+    EXPECT_EQ(way.search.mtu(), 1'472U);
 }
 
 TEST(MtuSearch, AsksAgainForWhatIsLargerAfterTenMinutes)
@@ -109,6 +124,54 @@ TEST(MtuSearch, FallsBackWhenTheWayTakesLessAndFindsTheNewSize)
     EXPECT_EQ(way.search.mtu(), MtuSearch::base);
     way.run(seconds{3}, true);
     EXPECT_EQ(way.search.mtu(), 1'392U);
+}
+
+TEST(MtuSearch, ADoubtIsSettledWithinASecond)
+{
+    Way way{.takes = 1'472};
+    way.run(seconds{10});
+    way.takes = 1'400;
+    way.search.handle_doubt(way.now);
+    way.run(milliseconds{800});
+    EXPECT_EQ(way.search.mtu(), MtuSearch::base);
+    way.run(seconds{3});
+    EXPECT_EQ(way.search.mtu(), 1'392U);
+}
+
+TEST(MtuSearch, ASizeThatHoldsIsDoubtedOnceASecondAtMost)
+{
+    Way way{.takes = 1'472};
+    way.run(seconds{10});
+    const unsigned before = way.probes;
+    for (int i = 0; i < 1'000; ++i) {
+        if (way.now >= way.search.may_doubt_at())
+            way.search.handle_doubt(way.now);
+        way.run(milliseconds{10});
+    }
+    EXPECT_NEAR(way.probes - before, 10, 1);
+    EXPECT_EQ(way.search.mtu(), 1'472U);
+}
+
+TEST(MtuSearch, AWayThatWasLeftIsKnownAgainBeforeTheConnectionComesBack)
+{
+    Way way{.takes = 1'472};
+    way.run(milliseconds{100}); // still searching for larger ones
+    way.takes = 1'400;
+    way.search.handle_left(way.now);
+    way.run(seconds{1});
+    EXPECT_EQ(way.search.mtu(), MtuSearch::base);
+}
+
+TEST(MtuSearch, TheBaseIsNotDoubted)
+{
+    Way way{.takes = 1'200};
+    way.run(seconds{3});
+    const unsigned before = way.probes;
+    EXPECT_EQ(way.search.may_doubt_at(), never);
+    way.search.handle_doubt(way.now);
+    way.search.handle_left(way.now);
+    way.run(seconds{1});
+    EXPECT_EQ(way.probes, before);
 }
 
 TEST(MtuSearch, OneLostConfirmationChangesNothing)

@@ -266,6 +266,28 @@ TEST(Pair, ACarrierThatDiesAgainAndAgainIsTakenLaterEachTimeUntilItHasWorkedForL
     EXPECT_LT(returns_after(), seconds{2});
 }
 
+TEST(Pair, WhatWasTooLongForACarrierIsRepairedAsSoonAsThatIsKnown)
+{
+    TwoPairs ends;
+    ASSERT_TRUE(ends.connect());
+    const quic::StreamId id = ends.open();
+    ends.add(TwoPairs::second, TwoPairs::direct);
+    ends.run_for(seconds{5});
+    ASSERT_EQ(ends.agent.pair.current(), CarrierKind::direct_udp);
+
+    ends.narrow[TwoPairs::second] = 1'300;
+    TwoPairs::say(ends.agent, id, 10'000); // the client has nothing to miss
+    EXPECT_EQ(ends.agent.pair.doubtful_at(TwoPairs::first), never);
+    EXPECT_TRUE(ends.run(
+        [&] { return ends.now >= ends.agent.pair.doubtful_at(TwoPairs::second); }, seconds{1}));
+    ends.run_for(seconds{4});
+    EXPECT_LT(TwoPairs::heard(ends.client, id), 10'000U);
+    ends.agent.pair.set_mtu(ends.now, TwoPairs::second, 1'200);
+    EXPECT_TRUE(ends.run([&] { return TwoPairs::heard(ends.client, id) == 10'000; },
+                         milliseconds{200}));
+    EXPECT_EQ(ends.client.pair.current(), CarrierKind::direct_udp);
+}
+
 TEST(Pair, TheWorseCarrierIsUsedAtOnceWhenTheBetterIsRemoved)
 {
     TwoPairs ends;

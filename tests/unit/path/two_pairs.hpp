@@ -170,6 +170,7 @@ public:
     std::set<CarrierId> dead;   ///< carriers that lose everything, silently
     std::set<CarrierId> dead_to_agent, dead_to_client; ///< in one direction
     std::map<CarrierId, Duration> delays; ///< where they are not `delay`
+    std::map<CarrierId, std::size_t> narrow; ///< carriers that silently lose larger packets
     std::size_t trains_on_second = 0;
 
 private:
@@ -204,6 +205,9 @@ private:
             trains_on_second += carrier == second ? 1 : 0;
             const bool to_agent = &end == &client;
             const auto own = delays.find(carrier);
+            const auto limit = narrow.find(carrier);
+            if (limit != narrow.end() && train.segment_size > limit->second)
+                continue;
             if (!is_losing && !dead.contains(carrier) &&
                 !(to_agent ? dead_to_agent : dead_to_client).contains(carrier))
                 trains.emplace(
