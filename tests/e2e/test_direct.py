@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 
-from lab import (Agent, Capture, Client, Exit, Gateway, Pattern, Scenario, TcpServer, echo, main,  # noqa: E402
+from lab import (Agent, Capture, Client, Exit, Gateway, PacedStream, Pattern, Scenario, TcpServer, echo, main,  # noqa: E402
                  read_exactly, until)
 from nat_lab import NatLab  # noqa: E402
 
@@ -63,7 +63,7 @@ class Direct(Scenario):
                                           "there is a direct path")
                     relayed = Capture(self.lab, self.lab.core, "gateway", [])
                     self.exchange(sock, 3_000_000)
-                    relayed.stop()
+                    self.assertEqual(relayed.stop(), 0, "packets that the capture has missed")
                 # Whole trains of packets count as one on virtual links.
                 self.assertGreater(direct.packets, 2 * 3_000_000 / 65_536, "the bytes went from site to site")
                 self.assertLess(relayed.bytes, 100_000, "and not through the gateway")
@@ -157,9 +157,36 @@ class Direct(Scenario):
         relayed = Capture(self.lab, self.lab.core, "gateway", [])
         with client.forward(agent.name, server.target, "--direct").connect() as sock:
             self.exchange(sock, 3_000_000)
-        relayed.stop()
+        self.assertEqual(relayed.stop(), 0, "packets that the capture has missed")
         self.assertGreater(direct.packets, 2 * 3_000_000 / 65_536)
         self.assertLess(relayed.bytes, 100_000, "introduction, handshake and probes")
+
+    def test_direct_waits_for_a_path_that_has_died_instead_of_using_the_gateway(self):
+        home, away = self.lab.site("port_restricted"), self.lab.site("full_cone")
+        agent = self.gateway.agent("patient", namespace=home.host(0)).start()
+        client = self.gateway.client("patient", namespace=away.host(0))
+        client.until_agent(agent.name)
+        server = TcpServer(self.lab, agent.namespace, echo)
+        forward = client.forward(agent.name, server.target, "--direct")
+        stream = PacedStream(forward.connect(), seed=2)
+        stream.until_progress(20, 200_000)
+        direct = self.lab.core.count_udp(home, away)
+        relayed = Capture(self.lab, self.lab.core, "gateway", [])
+        here = self.lab.gateway.address
+        away.link.set_loss(100, match=f"meta l4proto udp ip saddr != {here} ip daddr != {here}")
+        begun = stream.sent
+        until(lambda: stream.sent > begun + 1_000_000, 30, "the application has sent a megabyte meanwhile")
+        stuck, crossed = stream.received, direct.packets
+        away.link.set_loss(0)
+        self.assertEqual(relayed.stop(), 0, "packets that the capture has missed")
+        self.assertLess(relayed.bytes, 100_000, "meetings and keepalives")
+        self.assertLess(stuck, begun + 100_000, "what had come when the path died")
+        stream.until_progress(60, 1_000_000)
+        self.assertGreater(direct.packets, crossed)
+        stream.finish()
+        self.assertEqual((server.accepted, server.failures), (1, []))
+        forward.stop()
+        agent.process.stop()
 
     def test_direct_without_a_direct_path_says_why(self):
         for home, away, why in [("udp_blocked", "full_cone", "UDP is blocked at the agent"),

@@ -78,7 +78,7 @@ class PortMapping(Scenario):
                 received = 0
                 while received < 50_000:
                     received += len(sock.recv(65_536))
-        relayed.stop()
+        self.assertEqual(relayed.stop(), 0, "packets that the capture has missed")
         self.assertLess(relayed.bytes, 100_000, "the bytes went from site to site")
 
     def serve_hostile(self, router, address, name):

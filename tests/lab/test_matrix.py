@@ -95,7 +95,7 @@ class Runs(unittest.TestCase):
 class Page(unittest.TestCase):
     def setUp(self):
         self.results = [
-            *(result("PR/PR", n, technique="observed", seconds=0.1, probes=10) for n in range(4)),
+            *(result("PR/PR", n, technique="observed", seconds=0.1, after_relay=0.09, probes=10) for n in range(4)),
             {"case": "PR/PR", "round": 4, "ok": False, "error": "it rained"},
             *(result("PR/RND", n, technique="birthday", seconds=2.0, probes=500) for n in range(9)),
             {"case": "PR/RND", "round": 9, "ok": False, "error": "it rained"},
@@ -116,6 +116,15 @@ class Page(unittest.TestCase):
         self.assertIn("- `PR/RND`, 1 of 10: it rained", page)
         self.assertIn("direct after 2.00 s, the stream stood for 1.50 s", page)
         self.assertIn('- "both NATs choose ports at random": RND/RND', page)
+
+    def test_the_page_says_which_cells_are_direct_too_late(self):
+        late = [result("PR/FC", n, technique="observed", seconds=after + 0.05, after_relay=after, probes=10)
+                for n, after in enumerate((0.2, 0.31, 0.4))]
+        page = report.page(ABOUT, self.results + late, "picture.svg")
+        self.assertIn("the slowest is PR/FC with 0.31 s", page)
+        self.assertIn("met in 1 of 2 cells, not in PR/FC.", page)
+        page = report.page(ABOUT, self.results, "picture.svg")
+        self.assertIn("met in 1 of 1 cells. ", page)
 
     def test_the_picture_is_well_formed_and_marks_what_failed(self):
         drawing = picture.draw(report.summarise(self.results), "one & two")

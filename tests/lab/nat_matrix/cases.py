@@ -228,7 +228,7 @@ _special = (
     Case("delay-100-block", "PR × BLK, 100 ms", Expectation(Technique.block, 30), troubled("PR", "BLK", delay=0.1)),
     Case("nat-reboot", "both NATs reboot: PR × EIMr", OBSERVED, pair("PR", "EIMr"), routers_reboot, AGAIN, quick=True),
     Case("nat-reboot-symmetric", "both NATs reboot, and ports change: RND × FC", OBSERVED, pair("RND", "FC"),
-         routers_reboot, AGAIN),
+         routers_reboot, AGAIN, quick=True),
     Case("client-roams", "client roams from PR to EIMr, agent behind PR", OBSERVED,
          pair_and_elsewhere("PR", "PR", "EIMr"), client_roams, AGAIN, quick=True),
     Case("client-roams-to-symmetric", "client roams from FC to RND, agent behind AR", OBSERVED,

@@ -22,6 +22,7 @@ class Technique(enum.Enum):
 class Expectation:
     technique: Technique
     limit: float  # seconds from the client's start to the direct path, or until the reason is shown
+    aim: float | None = None  # seconds from when the relay works to the direct path, in the median
     reason: str = ""  # where there is no direct path
     watch: float = 3  # so many seconds more the relay has to stay
     share: float = 1  # of the rounds in which all this has to hold; less where luck is part of it
@@ -65,8 +66,12 @@ _HALF = """
     noUDP                                                                   -
 """
 
+# Three round trips and 300 ms; between the sites of the matrix there is no delay. A machine that runs several
+# cases at once may miss it now and then, so it is the median that is judged, on the page.
+OBSERVED_AIM = 0.3
+
 _MARKS = {
-    "o": Expectation(Technique.observed, 8),
+    "o": Expectation(Technique.observed, 8, OBSERVED_AIM),
     "p": Expectation(Technique.prediction, 10),
     "b": Expectation(Technique.block, 20),
     # Against a block from behind a counter or another block: up to twice 7 s, then another round.
@@ -93,7 +98,7 @@ _HABITS = {
 
 def relay(reason, watch=3, share=1):
     over = "relay-websocket" if reason in (BLOCKED_HERE, BLOCKED_THERE) else "relay-udp"
-    return Expectation(Technique.none, RELAY_LIMIT, reason, watch, share, over)
+    return Expectation(Technique.none, RELAY_LIMIT, reason=reason, watch=watch, share=share, relay=over)
 
 
 def _reason(agent, client):

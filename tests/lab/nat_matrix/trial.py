@@ -12,6 +12,7 @@ from .expectations import Technique, technique_of
 from .watch import PeerTraffic, SiteTraffic, gateway_bytes
 
 PATH_CHANGED = re.compile(r"^(\S+) info path_changed .*\bpath=(\S+)", re.MULTILINE)
+PATH_MEASURED = re.compile(r"^(\S+) info path_measured .*\bpath=relay-", re.MULTILINE)
 WAY_OPENED = re.compile(r" way_opened .*\bkind=(\S+)")
 DIRECT = "direct-udp"
 AGENT = "home"
@@ -29,6 +30,7 @@ class Result:
     outcome: str | None = None  # direct, relay
     technique: str | None = None
     seconds: float | None = None  # from the client's start to the direct path, or until the reason was shown
+    after_relay: float | None = None  # from when a round trip over the relay was measured to the direct path
     probes: int | None = None  # sent by both sides until then
     ports: list | None = None  # of these probes: local and remote ones of the agent, and of the client
     kind: str | None = None  # of the address that was found, in the client's words
@@ -41,6 +43,10 @@ class Result:
 
     def to_json(self):
         return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+def epoch_seconds(timestamp):
+    return datetime.datetime.fromisoformat(timestamp).timestamp()
 
 
 class Trial:
@@ -111,6 +117,7 @@ class Trial:
             return
         when, _ = self._path()
         result.seconds = round(when - self._begun, 3)
+        result.after_relay = round(when - self._relay_measured(), 3)
         result.outcome = "direct"
         result.kind = (WAY_OPENED.findall(self._forward.process.error()) or [None])[-1]
         technique = technique_of(result.ports, expected.technique)
@@ -208,7 +215,14 @@ class Trial:
         if not changes:
             return None, None
         when, path = changes[-1]
-        return datetime.datetime.fromisoformat(when).timestamp(), path
+        return epoch_seconds(when), path
+
+    def _relay_measured(self):
+        """When the first round trip over the relay was measured, in seconds of the Unix epoch."""
+        times = PATH_MEASURED.findall(self._forward.process.error())
+        if not times:
+            raise LabError("no round trip over the relay was measured")
+        return epoch_seconds(times[0])
 
     def _status(self):
         done = self._client.run("status", "--json")
