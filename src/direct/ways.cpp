@@ -6,6 +6,10 @@
 // decides which of them is used.
 //
 // A way keeps its socket open.
+//
+// A way begins with a probe, and who has recorded one that did not arrive can have it arrive from any
+// address. So nothing but what QUIC allows itself (RFC 9000 §8.1) goes to an address that QUIC has not
+// validated, least of all probes of the MTU; and a way by which another pair hears its peer stays its own.
 
 #include "narrowlink/direct/ways.hpp"
 
@@ -17,6 +21,8 @@ namespace {
 
 constexpr std::size_t most_ways_of_client = 2;
 constexpr std::size_t most_ways_of_agent = 4;
+/// Longer than a client lets a direct path be silent, see path::Pair::Config::direct_keep_alive.
+constexpr Duration silence_before_takeover = std::chrono::seconds{5};
 
 } // namespace
 
@@ -35,25 +41,45 @@ void Ways::open(Instant now, CarriedPair& pair, const SocketPtr& socket,
             pair.settle();
             return;
         }
+        if (is_alive(now, known->second))
+            return;
         std::erase(direct_[known->second.pair].ways, name);
         close(now, name);
     }
     Direct& direct = direct_[&pair];
-    const std::size_t most =
-        std::max(role_ == control::Role::client ? most_ways_of_client : most_ways_of_agent,
-                 ++direct.of_attempt);
-    while (direct.ways.size() >= most) {
-        close(now, WayName{direct.ways.front()});
-        direct.ways.pop_front();
-    }
+    make_room(now, direct,
+              std::max(role_ == control::Role::client ? most_ways_of_client : most_ways_of_agent,
+                       ++direct.of_attempt));
     const path::CarrierId carrier = pair.next_carrier();
-    ways_.emplace(name,
-                  Way{&pair, carrier, socket, &channel, path::MtuSearch{now, remote.ip.is_v4()}});
+    ways_.emplace(name, Way{&pair, carrier, socket, &channel, {}});
     direct.ways.push_back(name);
     pair.pair().add_carrier(
         now, carrier,
         {.kind = path::CarrierKind::direct_udp, .mtu = path::MtuSearch::base, .paced = true});
     pair.settle();
+}
+
+/// Its pair hears the peer there. A way that is not validated is nobody's yet.
+bool Ways::is_alive(Instant now, const Way& way)
+{
+    const path::Pair& pair = way.pair->pair();
+    return pair.is_validated(way.carrier) &&
+           pair.is_alive(way.carrier, now - silence_before_takeover);
+}
+
+/// For one more, if there are no more than `most` then. The one in use stays.
+void Ways::make_room(Instant now, Direct& direct, std::size_t most)
+{
+    while (direct.ways.size() >= most) {
+        auto oldest = std::ranges::find_if(direct.ways, [&](const WayName& name) {
+            const Way& way = ways_.at(name);
+            return !way.pair->pair().uses(way.carrier);
+        });
+        if (oldest == direct.ways.end())
+            oldest = direct.ways.begin();
+        close(now, WayName{*oldest});
+        direct.ways.erase(oldest);
+    }
 }
 
 bool Ways::open_relay(Instant now, CarriedPair& pair, const SocketPtr& socket,
@@ -123,7 +149,7 @@ void Ways::handle_size_probe(Instant now, const WayName& name, const nat::ProbeC
         return;
     Way& way = found->second;
     if (probe.kind == wire::ProbeKind::fits) {
-        if (way.mtu_search->handle_answer(now, probe.token))
+        if (way.mtu_search && way.mtu_search->handle_answer(now, probe.token))
             way.pair->pair().set_mtu(now, way.carrier, way.mtu_search->mtu());
     } else if (probe.token == size) {
         sockets_->send_probe(*way.socket, *way.channel,
@@ -153,8 +179,10 @@ void Ways::handle_timeout(Instant now)
 
 void Ways::search_mtu(Instant now, const WayName& name, Way& way)
 {
-    if (!way.mtu_search)
+    if (way.channel == nullptr || !way.pair->pair().is_validated(way.carrier))
         return;
+    if (!way.mtu_search)
+        way.mtu_search.emplace(now, name.remote.ip.is_v4());
     const std::size_t before = way.mtu_search->mtu();
     doubt_mtu(now, way);
     way.mtu_search->handle_timeout(now);

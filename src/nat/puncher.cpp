@@ -8,9 +8,9 @@
 // only answers in; the later ones are for losses and for NATs that the first packet has opened too
 // late.
 //
-//   punch from an unknown address → that address is a target too (peer-reflexive, RFC 8445
-//   §7.3.1.3) answer to our token           → the way works in both directions; confirm confirm →
-//   the peer has had our answer; our own punch may still be on its way
+//   punch from an unknown address → that address is a target too (peer-reflexive, RFC 8445 §7.3.1.3)
+//   answer to our token           → the way works in both directions; confirm
+//   confirm                       → the peer has had our answer; our own punch may still be on its way
 //
 // The client waits a moment for a better candidate than the first that works, then chooses. The
 // agent reports every address from which it heard the peer: QUIC's path validation, which the
@@ -24,7 +24,10 @@
 // What has to be computed from a fresh mapping is sampled first: socket 0 sends to the gateway,
 // which tells the peer (aim()).
 //
-// Limits: most_packets punches, most_answers, most_targets pairs of socket and address.
+// Limits: most_packets punches, most_answers, most_targets pairs of socket and address. To an address
+// that nobody but a packet's source has named go no more than three packets for each that came from
+// there, as in RFC 9000 §8.1, until it has answered one: a probe that was recorded on its way and never
+// arrived can be sent on from any address.
 
 #include "narrowlink/nat/puncher.hpp"
 
@@ -52,6 +55,7 @@ constexpr Duration wait_for_better = milliseconds{200};
 /// Through the own router, and not through the provider's to the peer's.
 constexpr std::uint8_t inside_ttl = 2;
 constexpr int confirmations = 2; ///< of which one may be lost
+constexpr unsigned credit_per_probe = 3;
 
 } // namespace
 
@@ -164,13 +168,24 @@ void Puncher::send_punch(Instant now, const SocketAddress& to, unsigned socket, 
         {{.kind = wire::ProbeKind::punch, .token = last_token_, .seen = to}, to, ttl, socket});
 }
 
-void Puncher::answer(wire::ProbeKind kind, std::uint32_t token, const SocketAddress& to,
-                     unsigned socket)
+void Puncher::answer(wire::ProbeKind kind, std::uint32_t token, Target& target)
 {
-    if (answers_ == most_answers)
+    if (answers_ == most_answers || !use_credit(target))
         return;
     ++answers_;
-    transmits_.push_back({{.kind = kind, .token = token, .seen = to}, to, 0, socket});
+    const SocketAddress& to = target.candidate.address;
+    transmits_.push_back({{.kind = kind, .token = token, .seen = to}, to, 0, target.socket});
+}
+
+/// For one packet. False: it may not be sent.
+bool Puncher::use_credit(Target& target)
+{
+    if (!target.may_be_forged())
+        return true;
+    if (target.credit == 0)
+        return false;
+    --target.credit;
+    return true;
 }
 
 void Puncher::fire(Instant now, Volley& volley)
@@ -198,6 +213,10 @@ void Puncher::fire(Instant now, Volley& volley)
 
 void Puncher::punch(Instant now, Target& target)
 {
+    if (!use_credit(target)) {
+        target.next = never; // until it says more
+        return;
+    }
     const bool opens = std::exchange(target.opener_due, false);
     const bool is_near = target.candidate.kind == CandidateKind::inside;
     const std::uint8_t opener_ttl = is_near ? inside_ttl : plan_.first_ttl;
@@ -223,8 +242,11 @@ void Puncher::handle_probe(Instant now, const wire::Probe& probe, const SocketAd
     if (target == nullptr)
         return;
     volleys_.clear(); // what they were looking for is found
+    target->credit += credit_per_probe;
+    if (target->next == never)
+        target->next = now;
     if (probe.kind == wire::ProbeKind::punch)
-        answer(wire::ProbeKind::answer, probe.token, from, socket);
+        answer(wire::ProbeKind::answer, probe.token, *target);
     else if (probe.kind == wire::ProbeKind::answer)
         handle_answer(now, probe.token, *target);
     if (!plan_.is_client)
@@ -239,7 +261,7 @@ void Puncher::handle_answer(Instant now, std::uint32_t token, Target& target)
         return;
     if (!target.rtt)
         for (int i = 0; i < confirmations; ++i)
-            answer(wire::ProbeKind::confirm, token, target.candidate.address, target.socket);
+            answer(wire::ProbeKind::confirm, token, target);
     const Duration rtt = now - sent->second;
     target.rtt = std::min(target.rtt.value_or(rtt), rtt);
     if (!plan_.is_client)

@@ -489,7 +489,8 @@ void Pair::handle_validated(const quic::PathValidated& validated)
         note_failure(latest_, *id);
         return;
     }
-    if (id == carrier_of(connection_.current_path()))
+    carriers_.at(*id).validated = true;
+    if (client_ && id == carrier_of(connection_.current_path()))
         ask_peer(latest_);
 }
 
@@ -753,6 +754,18 @@ bool Pair::is_silent(Instant now) const
 Instant Pair::doubtful_at(CarrierId id) const
 {
     return current_ == id ? overdue_at(shortest_silence, longest_silence) : never;
+}
+
+bool Pair::is_validated(CarrierId id) const
+{
+    const auto known = carriers_.find(id);
+    return known != carriers_.end() && known->second.validated;
+}
+
+bool Pair::is_alive(CarrierId id, Instant since) const
+{
+    const auto known = carriers_.find(id);
+    return known != carriers_.end() && known->second.alive_at >= since;
 }
 
 std::size_t Pair::mtu() const

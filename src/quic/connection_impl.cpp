@@ -179,6 +179,8 @@ ngtcp2_callbacks Connection::Impl::callbacks(bool server)
                            const ngtcp2_path*, ngtcp2_path_validation_result result, void* user) {
         Impl& self = of(user);
         const auto id = self.paths_.find(*path);
+        if (self.server_ && id && result == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS)
+            self.events_.push_back(PathValidated{*id, true});
         if (self.server_ || !id || self.target_ != id)
             return 0; // of a migration that another one has overtaken
         self.target_.reset();

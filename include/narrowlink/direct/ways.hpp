@@ -49,8 +49,9 @@ public:
     /// All that one attempt finds stay: the client may have chosen any of them.
     void begin_attempt(CarriedPair&);
 
-    /// A direct way has been found. One of another pair is taken over, one of this pair restored;
-    /// too many of this pair: the oldest is closed. `channel` must outlive it, and may change
+    /// A direct way has been found, by a probe whose source address may be forged. One of this pair
+    /// is restored, one of another pair taken over if nothing comes by it any more; too many of this
+    /// pair: the oldest that is not in use is closed. `channel` must outlive it, and may change
     /// meanwhile.
     void open(Instant now, CarriedPair&, const SocketPtr&, const SocketAddress& remote,
               nat::ProbeChannel& channel);
@@ -90,7 +91,7 @@ private:
         path::CarrierId carrier;
         SocketPtr socket;
         nat::ProbeChannel* channel = nullptr;      ///< of direct ones
-        std::optional<path::MtuSearch> mtu_search; ///< likewise
+        std::optional<path::MtuSearch> mtu_search; ///< likewise, once QUIC has validated the path
         bool in_use = false;                       ///< when it was looked at last
     };
 
@@ -100,6 +101,8 @@ private:
         std::size_t of_attempt = 0; ///< found in the last one; at most nat::Puncher::most_targets
     };
 
+    [[nodiscard]] static bool is_alive(Instant now, const Way&);
+    void make_room(Instant now, Direct&, std::size_t most);
     void close(Instant now, const WayName&);
     void close_relay(Instant now, CarriedPair&);
     void search_mtu(Instant now, const WayName&, Way&);

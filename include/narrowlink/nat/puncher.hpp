@@ -114,6 +114,12 @@ private:
         std::size_t sent = 0;
         std::optional<Duration> rtt; ///< the way works
         bool told = false;
+        unsigned credit = 0; ///< packets that it may get while its address may be a forged one
+
+        [[nodiscard]] bool may_be_forged() const
+        {
+            return candidate.kind == CandidateKind::reflexive && !rtt;
+        }
     };
 
     /// A number of packets to addresses that are not known to be right, one every few milliseconds.
@@ -132,7 +138,8 @@ private:
     void fire(Instant now, Volley&);
     void punch(Instant now, Target&);
     void send_punch(Instant now, const SocketAddress& to, unsigned socket, std::uint8_t ttl);
-    void answer(wire::ProbeKind, std::uint32_t token, const SocketAddress& to, unsigned socket);
+    void answer(wire::ProbeKind, std::uint32_t token, Target&);
+    static bool use_credit(Target&);
     void handle_answer(Instant now, std::uint32_t token, Target&);
     void tell(Target&);
     void decide(Instant now);

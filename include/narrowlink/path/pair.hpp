@@ -99,6 +99,13 @@ public:
 
     [[nodiscard]] bool uses(CarrierId id) const { return current_ == id; }
 
+    /// The peer has proved that it receives what goes there (path validation, RFC 9000 §8.2). Until
+    /// then whoever sent from that address may have forged it.
+    [[nodiscard]] bool is_validated(CarrierId) const;
+
+    /// Something authentic has come there since.
+    [[nodiscard]] bool is_alive(CarrierId, Instant since) const;
+
     /// Something waits to be acknowledged for longer than a carrier that works would take (client).
     [[nodiscard]] bool is_silent(Instant now) const;
 
@@ -119,6 +126,7 @@ private:
         Instant alive_at{};    ///< its last sign of life
         std::optional<Duration> round_trip; ///< the shortest when it was in use last
         Instant slow_until{};  ///< not taken again before, while another is much faster
+        bool validated = false;
     };
 
     /// A train for a carrier that has not asked yet.

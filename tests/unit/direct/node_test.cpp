@@ -66,10 +66,17 @@ TEST(Node, TakesAWayOverFromAnotherPair)
     both.run_for(seconds{1});
     TestPair next_here = both.client_pair(), next_there = both.agent_pair();
     both.client.node.forget(both.now, here);
-    both.client.node.punch(both.now, TwoNodes::punch(2, {both.agent.at(0)}), next_here);
-    both.agent.node.punch(both.now, TwoNodes::punch(2, {both.client.at(0)}), next_there);
+    const auto punch = [&](std::uint8_t number) {
+        both.client.node.punch(both.now, TwoNodes::punch(number, {both.agent.at(0)}), next_here);
+        both.agent.node.punch(both.now, TwoNodes::punch(number, {both.client.at(0)}), next_there);
+    };
+    punch(2);
     both.introduce(next_here, next_there);
-    ASSERT_EQ(there.pair().current(), path::CarrierKind::direct_udp);
+    both.run_for(seconds{3});
+    EXPECT_EQ(next_there.pair().current(), path::CarrierKind::websocket_relay)
+        << "the first pair was heard there a moment ago";
+    both.run_for(seconds{3});
+    punch(3);
     both.run_for(seconds{1});
     EXPECT_EQ(both.agent.node.way_count(), 1U);
     EXPECT_EQ(there.pair().current(), path::CarrierKind::websocket_relay);
@@ -78,6 +85,32 @@ TEST(Node, TakesAWayOverFromAnotherPair)
 
     both.agent.node.forget(both.now, there);
     EXPECT_EQ(both.agent.node.way_count(), 1U) << "it is not theirs any more";
+}
+
+TEST(Node, WhoForgesAnAddressNeitherTakesAWayNorGetsMoreThanTheThreefoldOfWhatHeSends)
+{
+    TwoNodes both;
+    TestPair here = both.client_pair(), there = both.agent_pair(), other = both.agent_pair();
+    both.introduce(here, there);
+    both.client.node.punch(both.now, TwoNodes::punch(1, {both.agent.at(0)}), here);
+    both.agent.node.punch(both.now, TwoNodes::punch(1, {both.client.at(0)}), there);
+    both.run_for(seconds{1});
+    ASSERT_EQ(there.pair().current(), path::CarrierKind::direct_udp);
+
+    // A punch of another client, which never arrived, from the client's address and from a third one.
+    both.agent.node.punch(both.now, TwoNodes::punch(2, {}), other);
+    nat::ProbeChannel lost{TwoNodes::credentials(2), wire::ProbeSender::client};
+    const SocketAddress third = address("192.0.2.66:1000");
+    for (const SocketAddress& from : {both.client.at(0), third}) {
+        const auto packet = lost.seal({.kind = wire::ProbeKind::punch, .token = 1, .seen = {}}, both.random);
+        both.agent.node.handle_train(both.now, both.agent.sockets.opened.begin()->first, from,
+                                     {packet, packet.size()});
+    }
+    both.run_for(seconds{10});
+    EXPECT_GT(both.bytes_to[third], 0U) << "it answers";
+    EXPECT_LE(both.bytes_to[third], 3 * wire::probe_size);
+    EXPECT_EQ(there.pair().current(), path::CarrierKind::direct_udp);
+    EXPECT_EQ(here.pair().current(), path::CarrierKind::direct_udp);
 }
 
 TEST(Node, RestoresTheCarrierOfAWayThatIsFoundAgain)

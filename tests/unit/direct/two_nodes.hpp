@@ -246,6 +246,7 @@ public:
     crypto::Identity client_identity, agent_identity;
     End client, agent;
     std::vector<RecordedSockets::Sent> to_gateway;
+    std::map<SocketAddress, std::size_t> bytes_to; ///< everything sent, by either end
 
 private:
     struct Couple {
@@ -291,6 +292,7 @@ private:
             while (!from->sockets.sent.empty()) {
                 const auto sent = std::move(from->sockets.sent.front());
                 from->sockets.sent.pop_front();
+                bytes_to[sent.to] += sent.bytes.size();
                 if (sent.to.ip == gateway_address().ip)
                     to_gateway.push_back(sent);
                 const auto port = from->sockets.opened.find(sent.socket);
