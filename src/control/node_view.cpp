@@ -8,6 +8,10 @@
 //   survey has ended   → lifetime survey after a while, if something keeps state and it is not remembered
 //   another survey begins → the lifetime survey is over: its sockets close at the node
 //
+// A source address can be forged, by the node itself or by somebody who has its key. What is found out
+// by that is only what the node wants to be thought of it; but others are sent to no address that the
+// node has not proved to be at.
+//
 // Limits: a survey is bounded, see nat::Survey; of its result 56 addresses are kept.
 
 #include "narrowlink/control/node_view.hpp"
@@ -84,10 +88,11 @@ void NodeView::handle_own_addresses(Instant now, std::vector<IpAddress> own)
     handle_timeout(now);
 }
 
-bool NodeView::handle_probe(Instant now, const nat::Observation& observation, const IpAddress& at)
+bool NodeView::handle_probe(Instant now, const nat::Observation& observation, const IpAddress& at,
+                            bool proved)
 {
-    const bool is_main =
-        observation.socket == nat::mapping_socket && observation.at == nat::GatewaySocket{};
+    const bool is_main = proved && observation.socket == nat::mapping_socket &&
+                         observation.at == nat::GatewaySocket{};
     const bool moved = is_main && observed_ && *observed_ != observation.seen;
     if (is_main) {
         const bool is_first = !observed_;
@@ -109,6 +114,15 @@ bool NodeView::handle_probe(Instant now, const nat::Observation& observation, co
     settle(now);
     handle_timeout(now);
     return moved;
+}
+
+void NodeView::handle_proved(const IpAddress& external)
+{
+    if (std::ranges::find(proved_, external) != proved_.end())
+        return;
+    if (proved_.size() == most_proved)
+        proved_.pop_front();
+    proved_.push_back(external);
 }
 
 void NodeView::handle_filter_report(Instant now, const nat::FilterReport& report)
@@ -227,7 +241,8 @@ std::vector<IpAddress> NodeView::external_addresses() const
     if (observed_)
         addresses.push_back(observed_->ip);
     for (const IpAddress& ip : pool_)
-        if (std::ranges::find(addresses, ip) == addresses.end())
+        if (std::ranges::find(addresses, ip) == addresses.end() &&
+            std::ranges::find(proved_, ip) != proved_.end())
             addresses.push_back(ip);
     return addresses;
 }

@@ -24,6 +24,7 @@
 
 #include "narrowlink/control/rendezvous.hpp"
 
+#include "narrowlink/crypto/digest.hpp"
 #include "words.hpp"
 
 #include <algorithm>
@@ -55,6 +56,20 @@ wire::ProbeSender sender_of(Role role)
     return role == Role::agent ? wire::ProbeSender::agent : wire::ProbeSender::client;
 }
 
+/// What only who gets packets at this address can know; never 0. Nothing has to be kept for it, so
+/// that addresses may come and go.
+std::uint64_t cookie_for(Bytes key, const SocketAddress& address)
+{
+    std::array<std::byte, 19> text{};
+    Writer out{text};
+    out.u8(address.ip.is_v4() ? 4 : 6);
+    out.bytes(address.ip.bytes());
+    out.u16(address.port);
+    const crypto::Digest digest = crypto::hmac_sha256(key, text);
+    Reader in{digest};
+    return std::max<std::uint64_t>(in.u64(), 1);
+}
+
 } // namespace
 
 Rendezvous::Rendezvous(Config config, Random& random) : config_{std::move(config)}, random_{&random}
@@ -75,6 +90,7 @@ void Rendezvous::add_session(Instant, SessionId id, Role role, const std::string
     random_->fill(credentials.key);
     if (!channels_.emplace(credentials.id, id).second)
         return; // 64 random bits twice: this node does without
+    const auto cookie_key = random_->array<32>();
     const auto view_of = [&](bool v4) {
         const auto ports = static_cast<unsigned>(config_.ports.size());
         const auto addresses = std::ranges::count_if(
@@ -90,7 +106,8 @@ void Rendezvous::add_session(Instant, SessionId id, Role role, const std::string
                             .v4 = view_of(true),
                             .v6 = view_of(false),
                             .own = {},
-                            .mapped = {}});
+                            .mapped = {},
+                            .cookie_key = cookie_key});
     messages_.push_back(
         {id,
          Observe{.channel = credentials, .ports = config_.ports, .addresses = config_.addresses}});
@@ -201,17 +218,20 @@ void Rendezvous::handle_mapped_port(Instant now, SessionId id, Node& node,
             pair.due = std::min(pair.due, now);
 }
 
-/// What the survey calls the socket that a datagram came to.
+/// What the survey calls the socket that a datagram came to. An address that is not known is the
+/// gateway's own behind a NAT, and taken for the first: others cannot be told from it then.
 nat::GatewaySocket Rendezvous::place_of(const Arrival& arrival) const
 {
-    unsigned address = 0;
+    nat::GatewaySocket place{.address = 0, .port = static_cast<unsigned>(arrival.port)};
+    if (std::ranges::find(config_.addresses, arrival.at) == config_.addresses.end())
+        return place;
     for (const IpAddress& ip : config_.addresses) {
         if (ip == arrival.at)
             break;
         if (ip.is_v4() == arrival.at.is_v4())
-            ++address;
+            ++place.address;
     }
-    return {.address = address, .port = static_cast<unsigned>(arrival.port)};
+    return place;
 }
 
 void Rendezvous::drain_views(SessionId id, Node& node)
@@ -221,10 +241,11 @@ void Rendezvous::drain_views(SessionId id, Node& node)
         while (auto request = view.poll_request())
             messages_.push_back({id, SurveyRequest{family, std::move(*request)}});
         while (const auto transmit = view.poll_transmit()) {
-            IpAddress from = view.probed();
+            IpAddress from = view.probed(); // behind a NAT it has another name than in config_
             unsigned address = 0;
             for (const IpAddress& ip : config_.addresses)
-                if (ip.is_v4() == (family == Family::v4) && address++ == transmit->from.address)
+                if (ip.is_v4() == (family == Family::v4) &&
+                    address++ == transmit->from.address && transmit->from.address > 0)
                     from = ip;
             const wire::Probe probe{.kind = wire::ProbeKind::filter,
                                     .socket =
@@ -262,16 +283,20 @@ std::optional<nat::ProbePacket> Rendezvous::handle_datagram(Instant now, const A
     const auto probe = node.channel.open(datagram);
     if (!probe || probe->sender != sender_of(node.role) || probe->kind != wire::ProbeKind::survey)
         return std::nullopt;
+    const nat::GatewaySocket place = place_of(arrival);
+    const std::uint64_t cookie = cookie_for(node.cookie_key, arrival.from);
+    const bool is_main = place == nat::GatewaySocket{} && probe->socket == nat::mapping_socket;
+    const bool proved = check_place(owner->second, node, arrival, is_main, probe->cookie == cookie);
     NodeView& view = arrival.from.ip.is_v4() ? node.v4 : node.v6;
     const bool was_observed = is_observed(node);
     const bool was_unknown = !view.observed();
     const bool moved = view.handle_probe(now,
                                          {.socket = probe->socket,
                                           .local_port = probe->local_port,
-                                          .at = place_of(arrival),
+                                          .at = place,
                                           .seen = arrival.from,
                                           .ttl = arrival.ttl},
-                                         arrival.at);
+                                         arrival.at, proved);
     if (config_.addresses.empty()) // then only one family is probed
         (arrival.from.ip.is_v4() ? node.v6 : node.v4).expect_nothing();
     if (moved)
@@ -279,35 +304,33 @@ std::optional<nat::ProbePacket> Rendezvous::handle_datagram(Instant now, const A
             if (pair.client == owner->second || pair.agent == owner->second)
                 pair.due = std::min(pair.due, now);
     drain_views(owner->second, node);
-    if (!was_observed)
+    if (!was_observed && is_observed(node))
         node.observed_at = now;
     // The others only keep a mapping alive, and come often.
     if (moved || was_unknown || !newly_surveyed_.empty())
         handle_timeout(now);
-    const bool is_main = arrival.port == 0 && probe->socket == nat::mapping_socket;
     return node.channel.seal({.kind = wire::ProbeKind::observed,
                               .token = probe->token,
                               .socket = static_cast<std::uint8_t>(arrival.port),
                               .seen = arrival.from,
-                              .cookie = is_main ? check_claim(owner->second, node, arrival, probe->cookie)
-                                                : 0},
+                              .cookie = cookie},
                              *random_);
 }
 
-/// Returns the cookie for this address.
-std::uint64_t Rendezvous::check_claim(SessionId id, Node& node, const Arrival& arrival,
-                                      std::uint64_t cookie)
+/// Returns whether the node is really where the datagram came from; `is_proof`: it has the cookie.
+bool Rendezvous::check_place(SessionId id, Node& node, const Arrival& arrival, bool is_main,
+                             bool is_proof)
 {
     const SocketAddress& from = arrival.from;
-    Claim& claim = from.ip.is_v4() ? node.claim_v4 : node.claim_v6;
-    if (claim.address != from || claim.cookie == 0) {
-        const auto bytes = random_->array<8>();
-        Reader in{bytes};
-        claim = {.address = from, .cookie = in.u64()};
-    } else if (cookie == claim.cookie && !std::exchange(claim.proved, true)) {
+    std::optional<SocketAddress>& place = from.ip.is_v4() ? node.place_v4 : node.place_v6;
+    if (!is_proof)
+        return place == from;
+    (from.ip.is_v4() ? node.v4 : node.v6).handle_proved(from.ip);
+    if (is_main && place != from) {
+        place = from;
         proved_.push_back({id, from, arrival.at});
     }
-    return claim.cookie;
+    return true;
 }
 
 bool Rendezvous::is_observed(const Node& node)

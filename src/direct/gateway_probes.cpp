@@ -15,6 +15,11 @@ using namespace std::chrono_literals;
 /// Probes of all of the gateway's ports, then of the main one, so that the NAT keeps the mapping.
 constexpr std::array<Duration, 3> first_intervals{100ms, 300ms, 600ms};
 
+/// Who is seen at another address each time would send proof after proof.
+constexpr Duration shortest_proof_interval = 100ms;
+constexpr unsigned most_proofs = 3; ///< per address, as some may be lost
+constexpr std::size_t most_proved = 16;
+
 constexpr std::size_t most_answers = control::max_candidates * control::max_probe_ports;
 
 } // namespace
@@ -47,6 +52,7 @@ void GatewayProbes::start_over(Instant now)
     if (!gateway_)
         return;
     gateway_->rounds = 0;
+    gateway_->proofs.clear();
     gateway_->due = now;
 }
 
@@ -71,6 +77,13 @@ bool GatewayProbes::is_main_port(const SocketAddress& address) const
            std::ranges::find(gateway_->addresses, address.ip) != gateway_->addresses.end();
 }
 
+/// Where the gateway keeps from where it sees our main socket.
+bool GatewayProbes::is_first_main_port(const SocketAddress& address) const
+{
+    const auto first = std::ranges::find(gateway_->addresses, address.ip.is_v4(), &IpAddress::is_v4);
+    return is_main_port(address) && address.ip == *first;
+}
+
 bool GatewayProbes::is_channel(const wire::ProbeId& id) const
 {
     return gateway_ && gateway_->channel.id() == id;
@@ -83,17 +96,48 @@ std::optional<wire::Probe> GatewayProbes::handle_probe(Instant now, const Socket
     if (!probe)
         return std::nullopt;
     gateway_->answered = true;
-    if (socket.use != Socket::Use::main)
-        return probe;
-    if (probe->kind == wire::ProbeKind::observed && is_main_port(from)) {
+    const bool is_main = socket.use == Socket::Use::main;
+    if (probe->kind == wire::ProbeKind::observed && is_main && is_first_main_port(from)) {
         gateway_->latest = from;
-        std::uint64_t& cookie = gateway_->cookie(from.ip.is_v4());
-        if (std::exchange(cookie, probe->cookie) != probe->cookie)
-            gateway_->due = now; // it wants proof
+        prove_place(now, from.ip.is_v4(), probe->cookie);
+    } else if (probe->kind == wire::ProbeKind::observed) {
+        prove_address(socket, from, *probe);
     }
-    if (probe->seen && gateway_->answers.size() < most_answers)
+    if (is_main && probe->seen && gateway_->answers.size() < most_answers)
         gateway_->answers.insert_or_assign(from, *probe->seen);
     return probe;
+}
+
+/// That the main socket is where the gateway has sent the cookie.
+void GatewayProbes::prove_place(Instant now, bool v4, std::uint64_t cookie)
+{
+    if (cookie == 0 || std::exchange(gateway_->cookie(v4), cookie) == cookie)
+        return;
+    gateway_->due = std::min(gateway_->due, std::max(now, gateway_->may_prove_at));
+    gateway_->may_prove_at = gateway_->due + shortest_proof_interval;
+}
+
+/// That we are at an external address which only some of our sockets have. Those that have to stay
+/// idle prove nothing.
+void GatewayProbes::prove_address(const Socket& socket, const SocketAddress& gateway,
+                                  const wire::Probe& answer)
+{
+    const auto main = std::ranges::find_if(gateway_->answers, [&](const auto& seen) {
+        return is_first_main_port(seen.first) && seen.first.ip.is_v4() == socket.v4;
+    });
+    if (answer.cookie == 0 || !answer.seen || main == gateway_->answers.end() ||
+        main->second.ip == answer.seen->ip || socket.number >= nat::first_idle_socket)
+        return;
+    auto& proofs = gateway_->proofs;
+    if (!proofs.contains(answer.seen->ip) && proofs.size() == most_proved)
+        return;
+    if (proofs[answer.seen->ip]++ < most_proofs)
+        sockets_->send_probe(socket, gateway_->channel,
+                             {.kind = wire::ProbeKind::survey,
+                              .socket = static_cast<std::uint8_t>(socket.number),
+                              .seen = {},
+                              .cookie = answer.cookie},
+                             gateway);
 }
 
 void GatewayProbes::send_survey_probe(const Socket& socket, nat::GatewaySocket to)

@@ -71,9 +71,13 @@ public:
     /// The node has told its addresses of this family.
     void handle_own_addresses(Instant now, std::vector<IpAddress> own);
 
-    /// An authentic survey probe that came to `at`, an address of the gateway. Returns whether the
-    /// node has moved: it was seen elsewhere before.
-    bool handle_probe(Instant now, const nat::Observation& observation, const IpAddress& at);
+    /// An authentic survey probe that came to `at`, an address of the gateway. `proved`: from where
+    /// the node really is; else its source may be forged, and nobody is sent there. Returns whether
+    /// the node has moved: it was seen elsewhere before.
+    bool handle_probe(Instant now, const nat::Observation& observation, const IpAddress& at,
+                      bool proved);
+    /// The node gets what is sent to this address.
+    void handle_proved(const IpAddress& external);
     void handle_filter_report(Instant now, const nat::FilterReport& report);
     /// A packet of the lifetime step has arrived at this socket of the node.
     void handle_alive(Instant now, unsigned socket);
@@ -89,7 +93,7 @@ public:
     [[nodiscard]] bool poll_described();
     [[nodiscard]] Instant deadline() const;
 
-    /// Where its main socket is seen from the gateway's main port.
+    /// Where its main socket is seen from the gateway's main port, once it has proved that.
     [[nodiscard]] const std::optional<SocketAddress>& observed() const { return observed_; }
 
     /// The gateway's address that it probes.
@@ -100,10 +104,13 @@ public:
 
     [[nodiscard]] bool is_being_surveyed() const { return survey_.has_value(); }
 
-    /// Its external addresses, as far as they were seen; the observed one first.
+    /// Its external addresses, as far as they were seen and it has proved them; the observed one
+    /// first.
     [[nodiscard]] std::vector<IpAddress> external_addresses() const;
 
 private:
+    static constexpr std::size_t most_proved = 64;
+
     void want_survey(Instant at);
     void begin(Instant now);
     void settle(Instant now);
@@ -115,7 +122,8 @@ private:
     std::optional<SocketAddress> observed_;
     IpAddress probed_;
     std::optional<nat::Behaviour> behaviour_;
-    std::vector<IpAddress> pool_;
+    std::vector<IpAddress> pool_; ///< seen, some perhaps with forged sources
+    std::deque<IpAddress> proved_; ///< the oldest first
     std::optional<nat::Survey> survey_;
     std::optional<Instant> surveyed_at_; ///< begin of the latest
     Instant survey_due_ = never;

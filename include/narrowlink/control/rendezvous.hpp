@@ -7,6 +7,7 @@
 #include "narrowlink/control/node_view.hpp"
 #include "narrowlink/nat/probe_channel.hpp"
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -29,9 +30,9 @@ struct NodeFeatures {
 /// tells both ends of a pair to send probes to each other at the same time, one step of
 /// nat::choose() after the other until one has led to a path.
 ///
-/// The only addresses that nodes are told to send to are those where an authentic probe of the peer
-/// came from, and, behind the same NAT, those the peer says it has there: a node may not turn
-/// another one against strangers.
+/// The only addresses that nodes are told to send to are those where the peer has proved to be, by
+/// repeating in a probe what was sent there, and, behind the same NAT, private ones that the peer says
+/// it has there: a node may not turn another one against strangers.
 ///
 /// Contract: after each call drain poll_message(), in order, then wait until deadline(). Calls for
 /// a session that is not known do nothing.
@@ -112,13 +113,6 @@ public:
     [[nodiscard]] Instant deadline() const;
 
 private:
-    /// An address, until the node has shown that it gets what is sent there.
-    struct Claim {
-        SocketAddress address;
-        std::uint64_t cookie = 0;
-        bool proved = false;
-    };
-
     struct Node {
         Role role;
         bool punches;
@@ -130,7 +124,8 @@ private:
         Instant observed_at = never;    ///< first, in any family
         std::optional<MappedPort> mapped;
 
-        Claim claim_v4{}, claim_v6{};
+        std::array<std::byte, 32> cookie_key{};        ///< of the cookies that it has to repeat
+        std::optional<SocketAddress> place_v4, place_v6; ///< of the main socket, proved
 
         NodeView& view(Family family) { return family == Family::v4 ? v4 : v6; }
 
@@ -173,7 +168,7 @@ private:
     };
 
     Node* find(SessionId);
-    std::uint64_t check_claim(SessionId, Node&, const Arrival&, std::uint64_t cookie);
+    bool check_place(SessionId, Node&, const Arrival&, bool is_main, bool is_proof);
     [[nodiscard]] nat::GatewaySocket place_of(const Arrival&) const;
     void handle_candidates(Instant now, SessionId, Node&, const Candidates&);
     void handle_mapped_port(Instant now, SessionId, Node&, const std::optional<MappedPort>&);

@@ -40,7 +40,7 @@ public:
     /// The sockets of the gateway that have answered the main sockets, and where they see those.
     [[nodiscard]] std::map<SocketAddress, SocketAddress> answers() const;
 
-    /// The gateway's main port, at the address from which it has answered last.
+    /// The gateway's main port, at the first address of the family in which it has answered last.
     [[nodiscard]] std::optional<SocketAddress> latest() const;
 
     /// Is this one of the gateway's main ports?
@@ -72,10 +72,16 @@ private:
         std::map<SocketAddress, SocketAddress> answers; ///< by which of its sockets, what it sees
         Instant due{};
         std::uint64_t cookie_v4 = 0, cookie_v6 = 0; ///< what it wants to be told next
+        Instant may_prove_at{};                     ///< the next new cookie, before its time
+        std::map<IpAddress, unsigned> proofs;       ///< sent from other sockets, by external address
         std::optional<SocketAddress> latest;        ///< main port from which it has answered last
 
         std::uint64_t& cookie(bool v4) { return v4 ? cookie_v4 : cookie_v6; }
     };
+
+    [[nodiscard]] bool is_first_main_port(const SocketAddress&) const;
+    void prove_place(Instant now, bool v4, std::uint64_t cookie);
+    void prove_address(const Socket&, const SocketAddress& gateway, const wire::Probe&);
 
     [[nodiscard]] Duration keep_alive_interval() const;
 

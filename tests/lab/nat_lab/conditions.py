@@ -151,6 +151,11 @@ table inet {self._table} {{
         return self._read()["forth"]
 
     @property
+    def forth_bytes(self):
+        """The same in bytes, with the headers of IP and UDP."""
+        return self._read("bytes")["forth"]
+
+    @property
     def back(self):
         return self._read()["back"]
 
@@ -162,8 +167,8 @@ table inet {self._table} {{
         """Waits until so many packets were seen in each direction."""
         until(lambda: min(self._read().values()) >= least, timeout, f"{least} packets in each direction")
 
-    def _read(self):
+    def _read(self, what="packets"):
         listing = json.loads(run(["ip", "netns", "exec", self._machine.name,
                                   "nft", "-j", "list", "counters", "table", "inet", self._table]))
-        return {item["counter"]["name"]: item["counter"]["packets"]
+        return {item["counter"]["name"]: item["counter"][what]
                 for item in listing["nftables"] if "counter" in item}

@@ -99,6 +99,8 @@ private:
         Candidates candidates = {};
         std::optional<std::uint16_t> mapped = {};
         std::set<SocketAddress> redirected = {}; ///< have sent to the mapped port: a flow each
+        std::uint64_t cookie = 0;
+        std::optional<IpAddress> external = {};
     };
 
     struct Packet {
@@ -244,6 +246,8 @@ private:
     {
         if (n.gateway && wire::probe_id(packet.bytes) == n.gateway->id()) {
             const auto probe = n.gateway->open(packet.bytes);
+            if (probe && probe->kind == wire::ProbeKind::observed)
+                prove(n, *probe, packet.from, port);
             if (probe && n.survey_ports.contains(1) && n.survey_ports.at(1) == port)
                 (probe->kind == wire::ProbeKind::filter ? n.report.from_port : n.report.answered) =
                     true;
@@ -256,6 +260,25 @@ private:
             else if (probe && !n.fresh && port == 50'000)
                 n.puncher->handle_probe(now, *probe, packet.from);
         }
+    }
+
+    /// As direct::GatewayProbes.
+    void prove(Node& n, const wire::Probe& probe, const SocketAddress& gateway, std::uint16_t port)
+    {
+        const bool is_main = port == 50'000;
+        if (is_main ? gateway != gateway_socket(0) || n.cookie == probe.cookie
+                    : !n.external || probe.seen->ip == *n.external)
+            return;
+        if (is_main) {
+            n.cookie = probe.cookie;
+            n.external = probe.seen->ip;
+        }
+        const auto socket = std::ranges::find(n.survey_ports, port, &std::pair<const unsigned, std::uint16_t>::second);
+        send(n, *n.gateway,
+             {.socket = static_cast<std::uint8_t>(is_main ? 0 : socket->first),
+              .seen = {},
+              .cookie = probe.cookie},
+             port, gateway);
     }
 
     void receive(Node& n, const Message& message)

@@ -56,7 +56,7 @@ protected:
         return view.handle_probe(
             now,
             {.socket = socket, .local_port = port, .at = at, .seen = {external, port}, .ttl = 60},
-            gateway);
+            gateway, is_proved);
     }
 
     NatMemory memory;
@@ -64,7 +64,7 @@ protected:
     Instant now = start;
     IpAddress external = *IpAddress::parse("203.0.113.1");
     std::uint16_t base = 40'000;
-    bool is_silent = false;
+    bool is_silent = false, is_proved = true;
     nat::FilterReport report{};
     Duration lifetime = seconds{30}; ///< of idle mappings
     std::vector<std::pair<nat::SurveyStep::Purpose, Instant>> steps;

@@ -40,12 +40,23 @@ protected:
         }
     }
 
-    std::optional<wire::Probe> probe(SessionId from, SocketAddress at, std::size_t port = 0,
-                                     std::uint64_t cookie = 0)
+    /// A node says that it is there, and proves it.
+    std::optional<wire::Probe> probe(SessionId from, SocketAddress at, std::size_t port = 0)
+    {
+        const auto answer = claim(from, at, port);
+        return answer ? claim(from, at, port, answer->cookie) : answer;
+    }
+
+    std::optional<wire::Probe> claim(SessionId from, SocketAddress at, std::size_t port = 0,
+                                     std::uint64_t cookie = 0, std::uint8_t socket = 0)
     {
         nat::ProbeChannel& channel = channels.at(from);
-        const auto packet = channel.seal(
-            {.kind = wire::ProbeKind::survey, .token = 9, .seen = {}, .cookie = cookie}, random);
+        const auto packet = channel.seal({.kind = wire::ProbeKind::survey,
+                                          .token = 9,
+                                          .socket = socket,
+                                          .seen = {},
+                                          .cookie = cookie},
+                                         random);
         const auto answer = rendezvous.handle_datagram(
             now, {.port = port, .from = at, .at = at.ip.is_v4() ? gateway : gateway_v6}, packet);
         drain();
@@ -144,26 +155,97 @@ TEST_F(RendezvousTest, DoesNotWaitForeverForANodeThatCannotBeSeen)
 
 TEST_F(RendezvousTest, ANodeIsWhereItGetsItsAnswers)
 {
-    const auto first = probe(client_id, client_seen);
+    const auto first = claim(client_id, client_seen);
     ASSERT_TRUE(first);
     EXPECT_NE(first->cookie, 0U);
     EXPECT_FALSE(rendezvous.poll_proved()) << "anybody can forge the source of a datagram";
-    EXPECT_TRUE(probe(client_id, client_seen, 0, first->cookie + 1));
+    EXPECT_TRUE(claim(client_id, client_seen, 0, first->cookie + 1));
     EXPECT_FALSE(rendezvous.poll_proved()) << "a guess";
-    EXPECT_EQ(probe(client_id, client_seen, 1)->cookie, 0U) << "other ports do not matter";
-    EXPECT_TRUE(probe(client_id, client_seen, 0, first->cookie));
+    EXPECT_TRUE(claim(client_id, client_seen, 1, first->cookie));
+    EXPECT_FALSE(rendezvous.poll_proved()) << "other ports do not matter";
+    EXPECT_TRUE(claim(client_id, client_seen, 0, first->cookie));
     const auto proved = rendezvous.poll_proved();
     ASSERT_TRUE(proved);
     EXPECT_EQ(proved->session, client_id);
     EXPECT_EQ(proved->address, client_seen);
-    EXPECT_TRUE(probe(client_id, client_seen, 0, first->cookie));
+    EXPECT_TRUE(claim(client_id, client_seen, 0, first->cookie));
     EXPECT_FALSE(rendezvous.poll_proved()) << "told once";
 
-    const auto elsewhere = probe(client_id, other_seen, 0, first->cookie);
+    const auto elsewhere = claim(client_id, other_seen, 0, first->cookie);
     ASSERT_TRUE(elsewhere);
     EXPECT_FALSE(rendezvous.poll_proved()) << "the cookie was for another address";
-    EXPECT_TRUE(probe(client_id, other_seen, 0, elsewhere->cookie));
+    EXPECT_TRUE(claim(client_id, other_seen, 0, elsewhere->cookie));
     EXPECT_EQ(rendezvous.poll_proved()->address, other_seen);
+    EXPECT_NE(claim(agent_id, other_seen)->cookie, elsewhere->cookie) << "or for another node";
+}
+
+TEST_F(RendezvousTest, NobodyIsSentToAForgedAddress)
+{
+    const SocketAddress victim = *SocketAddress::parse("203.0.113.99:53");
+    rendezvous.add_pair(now, {pin_of(1), pair_of(1)}, client_id, agent_id);
+    EXPECT_TRUE(probe(agent_id, agent_seen));
+    for (std::uint8_t socket = 0; socket < 10; ++socket)
+        for (std::size_t port = 0; port < 2; ++port)
+            claim(client_id, victim, port, 4'711, socket);
+    rendezvous.handle(now, client_id, Candidates{.addresses = {}, .mapped = MappedPort{victim, "upnp"}});
+    for (int i = 0; i < 100; ++i) {
+        pass(milliseconds{200});
+        rendezvous.handle(now, client_id, Meet{pair_of(1)});
+        for (std::uint8_t socket = 0; socket < 10; ++socket)
+            claim(client_id, victim, i % 2, 4'711, socket);
+        rendezvous.handle(now, client_id, Punched{.pair = pair_of(1), .attempt = static_cast<std::uint32_t>(i)});
+    }
+    EXPECT_FALSE(punches.empty());
+    for (const auto& [to, punch] : punches) {
+        for (const nat::Candidate& candidate : punch.candidates)
+            EXPECT_NE(candidate.address.ip, victim.ip);
+        if (punch.spray) {
+            EXPECT_EQ(std::ranges::count(punch.spray->addresses, victim.ip), 0);
+        }
+    }
+}
+
+TEST_F(RendezvousTest, OnlyTheFirstAddressOfTheGatewayIsAskedWhereANodeIs)
+{
+    const IpAddress second = *IpAddress::parse("192.0.2.2");
+    rendezvous = Rendezvous{{.ports = {443, 8444}, .addresses = {gateway, second}}, random};
+    channels.clear();
+    rendezvous.add_session(now, client_id, Role::client);
+    drain();
+    // A NAT that maps by destination: each of the two sees another address.
+    const auto ask = [&](const IpAddress& at, const SocketAddress& from, std::uint64_t cookie) {
+        nat::ProbeChannel& channel = channels.at(client_id);
+        const auto packet = channel.seal({.seen = {}, .cookie = cookie}, random);
+        const auto answer = rendezvous.handle_datagram(now, {.from = from, .at = at}, packet);
+        return answer ? channel.open(*answer)->cookie : 0;
+    };
+    std::uint64_t cookie = ask(gateway, client_seen, 0);
+    EXPECT_EQ(ask(gateway, client_seen, cookie), cookie);
+    EXPECT_EQ(rendezvous.poll_proved()->address, client_seen);
+    EXPECT_NE(ask(second, other_seen, cookie), cookie);
+    EXPECT_EQ(ask(gateway, client_seen, 0), cookie) << "it asks for nothing new";
+    ask(second, other_seen, ask(second, other_seen, 0));
+    EXPECT_FALSE(rendezvous.poll_proved());
+}
+
+TEST_F(RendezvousTest, AGatewayBehindANatDoesNotKnowItsOwnAddress)
+{
+    rendezvous = Rendezvous{{.ports = {443, 8444}, .addresses = {gateway}}, random};
+    channels.clear();
+    rendezvous.add_session(now, client_id, Role::client);
+    drain();
+    nat::ProbeChannel& channel = channels.at(client_id);
+    const IpAddress inside = *IpAddress::parse("10.0.0.4");
+    std::uint64_t cookie = 0;
+    for (int i = 0; i < 2; ++i) {
+        const auto packet = channel.seal({.seen = {}, .cookie = cookie}, random);
+        const auto answer = rendezvous.handle_datagram(now, {.from = client_seen, .at = inside}, packet);
+        ASSERT_TRUE(answer);
+        cookie = channel.open(*answer)->cookie;
+    }
+    const auto proved = rendezvous.poll_proved();
+    ASSERT_TRUE(proved);
+    EXPECT_EQ(proved->at, inside) << "what comes from the peer leaves from there";
 }
 
 /// The same with a gateway of both address families.

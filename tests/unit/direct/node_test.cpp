@@ -466,6 +466,58 @@ TEST(Node, ProvesWhereItIsWhenTheGatewayAsks)
     EXPECT_EQ(both.to_gateway.size(), 1U) << "it has that";
 }
 
+TEST(Node, ProvesAtMostTenTimesASecond)
+{
+    TwoNodes both;
+    both.observe();
+    both.run_for(seconds{2});
+    both.to_gateway.clear();
+    wire::Probe answer{
+        .kind = wire::ProbeKind::observed, .seen = address("203.0.113.1:1000"), .cookie = 1};
+    for (int i = 0; i < 1'000; ++i) { // another cookie each millisecond
+        ++answer.cookie;
+        both.say_as_gateway(both.client, answer);
+        both.run_for(milliseconds{1});
+    }
+    EXPECT_GE(both.to_gateway.size(), 9U);
+    EXPECT_LE(both.to_gateway.size(), 12U);
+}
+
+TEST(Node, ProvesAnAddressThatOnlyOtherSocketsHaveAFewTimes)
+{
+    TwoNodes both;
+    both.observe();
+    wire::Probe answer{
+        .kind = wire::ProbeKind::observed, .seen = address("203.0.113.1:1000"), .cookie = 1};
+    both.say_as_gateway(both.client, answer);
+    both.run_for(seconds{2});
+    both.client.node.survey(both.now, {.family = control::Family::v4,
+                                       .step = {.purpose = nat::SurveyStep::Purpose::allocation,
+                                                .first_socket = nat::first_sample_socket,
+                                                .to = {{0, 0}}}});
+    both.settle();
+    both.to_gateway.clear();
+    const SocketId socket = both.client.sockets.opened.rbegin()->first;
+    nat::ProbeChannel gateway{TwoNodes::credentials(200), wire::ProbeSender::gateway};
+    for (int used = 0; used < 10; ++used) // those numbers were for the main socket
+        (void)gateway.seal(answer, both.random);
+    const auto proofs = [&](std::string_view seen) {
+        both.to_gateway.clear();
+        for (int i = 0; i < 10; ++i) {
+            answer.seen = address(seen);
+            answer.cookie = 4'711;
+            const auto packet = gateway.seal(answer, both.random);
+            both.client.node.handle_train(both.now, socket, gateway_address(), {packet, packet.size()});
+        }
+        both.settle();
+        return both.to_gateway.size();
+    };
+    EXPECT_EQ(proofs("203.0.113.1:1001"), 0U) << "where the main socket is, too";
+    EXPECT_EQ(proofs("203.0.113.2:1001"), 3U);
+    EXPECT_EQ(both.to_gateway.front().socket, socket);
+    EXPECT_EQ(proofs("203.0.113.2:1002"), 0U) << "it has that";
+}
+
 TEST(Node, BearsAGatewayThatNamesNoPort)
 {
     TwoNodes both;
