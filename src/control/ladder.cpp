@@ -14,10 +14,12 @@
 // A port that the router before an end forwards to its main socket is as good as an address without
 // NAT: it is a candidate of every step with main sockets, and makes one where there is none.
 //
-// The only addresses that come up here are those of authentic probes and, behind one external
-// address, what the other end says of itself.
+// The only addresses that come up here are those that an end has proved to be at and, behind one
+// external address, the private ones that the other end says it has.
 
 #include "narrowlink/control/ladder.hpp"
+
+#include "narrowlink/nat/address_scope.hpp"
 
 #include <algorithm>
 
@@ -115,12 +117,14 @@ std::vector<nat::Candidate> known_candidates(const Rung& rung, const PairEnds& e
             for (const IpAddress& ip : view.external_addresses())
                 add({ip, view.observed()->port}, kind_of(family));
     }
-    const IpPrefix carriers = *IpPrefix::parse("100.64.0.0/10"); // RFC 6598 §7
-    if (shares_address(ends))
-        for (const SocketAddress& own : *peer.own)
-            if (own.ip.is_v4() && own != *peer.v4->observed())
-                add(own, carriers.contains(own.ip) ? nat::CandidateKind::inside
-                                                   : nat::CandidateKind::host);
+    if (!shares_address(ends))
+        return candidates;
+    for (const SocketAddress& own : *peer.own) {
+        if (nat::is_of_carrier(own.ip))
+            add(own, nat::CandidateKind::inside);
+        else if (nat::is_private(own.ip) && own != *peer.v4->observed())
+            add(own, nat::CandidateKind::host);
+    }
     return candidates;
 }
 

@@ -9,6 +9,8 @@
 
 #include "narrowlink/direct/attempts.hpp"
 
+#include "narrowlink/nat/address_scope.hpp"
+
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -23,14 +25,29 @@ constexpr std::array<Duration, 5> meeting_intervals{1s, 5s, 30s, 120s, 600s};
 /// Of all attempts at once; descriptors are few on some systems.
 constexpr std::size_t most_sockets = 512;
 
+nat::PunchTargets allowed(nat::PunchTargets targets, std::span<const IpPrefix> connected)
+{
+    std::erase_if(targets.candidates, [&](const nat::Candidate& candidate) {
+        return !nat::may_probe(candidate, connected);
+    });
+    if (targets.spray)
+        std::erase_if(targets.spray->addresses, [](const IpAddress& ip) {
+            return !nat::may_probe({{ip, 1}, nat::CandidateKind::observed}, {});
+        });
+    return targets;
+}
+
 } // namespace
 
-void Attempts::punch(Instant now, const control::Punch& message, CarriedPair& pair)
+void Attempts::punch(Instant now, const control::Punch& message, CarriedPair& pair,
+                     std::span<const IpPrefix> connected)
 {
     nat::Puncher puncher{{.is_client = role_ == control::Role::client,
-                          .targets = {.fire_in = std::chrono::milliseconds{message.fire_in_ms},
-                                      .candidates = message.candidates,
-                                      .spray = message.spray},
+                          .targets = allowed({.fire_in =
+                                                  std::chrono::milliseconds{message.fire_in_ms},
+                                              .candidates = message.candidates,
+                                              .spray = message.spray},
+                                             connected),
                           .sockets = message.sockets,
                           .first_ttl = message.first_ttl,
                           .retry_ttl = message.retry_ttl,
@@ -104,9 +121,11 @@ void Attempts::aim(Instant now, const control::Aim& aim, CarriedPair& pair)
     const auto peer = peers_.find(&pair);
     if (peer == peers_.end() || peer->second.attempt != aim.attempt)
         return;
-    peer->second.puncher.aim(now, {.fire_in = std::chrono::milliseconds{aim.fire_in_ms},
-                                   .candidates = aim.candidates,
-                                   .spray = aim.spray});
+    peer->second.puncher.aim(
+        now, allowed({.fire_in = std::chrono::milliseconds{aim.fire_in_ms},
+                      .candidates = aim.candidates,
+                      .spray = aim.spray},
+                     {}));
 }
 
 void Attempts::handle_unreachable(const control::Unreachable& message, CarriedPair& pair)

@@ -13,7 +13,7 @@
 
 #include "narrowlink/direct/node.hpp"
 
-#include "narrowlink/nat/port_lease.hpp"
+#include "narrowlink/nat/address_scope.hpp"
 
 #include <algorithm>
 
@@ -75,10 +75,11 @@ void Node::handle_nat(const control::NatDescription& nat)
     survey_.end(nat.family);
 }
 
-void Node::punch(Instant now, const control::Punch& message, CarriedPair& pair)
+void Node::punch(Instant now, const control::Punch& message, CarriedPair& pair,
+                 std::span<const IpPrefix> connected)
 {
     if (!sockets_.empty())
-        attempts_.punch(now, message, pair);
+        attempts_.punch(now, message, pair, connected);
 }
 
 void Node::relay(Instant now, CarriedPair& pair, const wire::RelayTag& tag)

@@ -80,7 +80,7 @@ void DirectNode::handle_nat(const control::NatDescription& nat)
 
 void DirectNode::punch(const control::Punch& message, direct::CarriedPair& pair)
 {
-    core_.punch(io::now(), message, pair);
+    core_.punch(io::now(), message, pair, io::connected_prefixes());
     egress_.set();
 }
 

@@ -4,6 +4,7 @@
 #include "narrowlink/io/clock.hpp"
 #include "narrowlink/io/interfaces.hpp"
 #include "narrowlink/io/log.hpp"
+#include "narrowlink/nat/address_scope.hpp"
 
 #include <algorithm>
 #include <exception>

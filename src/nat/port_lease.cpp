@@ -20,6 +20,8 @@
 
 #include "narrowlink/nat/port_lease.hpp"
 
+#include "narrowlink/nat/address_scope.hpp"
+
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -42,30 +44,6 @@ std::vector<PortMappingProtocol> protocols_of(PortMappingMode mode)
         return {PortMappingProtocol::nat_pmp, PortMappingProtocol::pcp, PortMappingProtocol::upnp};
     }
     return {};
-}
-
-namespace {
-
-template <std::size_t N>
-bool is_in(const IpAddress& ip, const std::array<const char*, N>& prefixes)
-{
-    return std::ranges::any_of(
-        prefixes, [&](const char* prefix) { return IpPrefix::parse(prefix)->contains(ip); });
-}
-
-/// An IPv4 address that a router can have: RFC 6890 §2.2.2 has those that it cannot.
-bool is_unicast(const IpAddress& ip)
-{
-    return ip.is_v4() && !is_in(ip, std::array{"0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16",
-                                               "224.0.0.0/4", "240.0.0.0/4"});
-}
-
-} // namespace
-
-bool is_public(const IpAddress& ip)
-{
-    return is_unicast(ip) &&
-           !is_in(ip, std::array{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"});
 }
 
 PortLease::PortLease(PortMappingMode mode, Random& random)
@@ -125,7 +103,7 @@ bool PortLease::handle_answer(Instant now, const std::optional<RouterAnswer>& an
         return false;
     }
     bool changed = false;
-    if (answer && is_unicast(answer->external_ip)) {
+    if (answer && is_unicast_v4(answer->external_ip)) {
         changed = external_ip_ != answer->external_ip;
         external_ip_ = answer->external_ip;
         if (answer->external != 0) {

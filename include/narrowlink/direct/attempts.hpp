@@ -5,6 +5,7 @@
 #include "narrowlink/nat/puncher.hpp"
 
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -37,8 +38,9 @@ public:
     {
     }
 
-    /// Begins one, and ends the one before.
-    void punch(Instant now, const control::Punch&, CarriedPair&);
+    /// Begins one, and ends the one before. `connected` as in nat::may_probe().
+    void punch(Instant now, const control::Punch&, CarriedPair&,
+               std::span<const IpPrefix> connected);
 
     /// The targets of the attempt, if it has waited for them.
     void aim(Instant now, const control::Aim&, CarriedPair&);

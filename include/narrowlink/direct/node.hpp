@@ -56,8 +56,10 @@ public:
         return gateway_.answers();
     }
 
-    /// Looks for a direct path for this pair; what it finds becomes a carrier.
-    void punch(Instant now, const control::Punch&, CarriedPair&);
+    /// Looks for a direct path for this pair; what it finds becomes a carrier. `connected`: the
+    /// networks that this host is in, the only ones where it looks for its peer inside.
+    void punch(Instant now, const control::Punch&, CarriedPair&,
+               std::span<const IpPrefix> connected = {});
 
     /// The targets of the attempt, if it has waited for them.
     void aim(Instant now, const control::Aim& message, CarriedPair& pair)

@@ -8,10 +8,6 @@
 
 namespace narrowlink::nat {
 
-/// Is this an address of the public Internet, as far as one can see? Not those of private networks
-/// (RFC 1918), of carriers' NATs (RFC 6598), link-local and loopback ones. IPv4 only.
-bool is_public(const IpAddress&);
-
 /// Those that may be used, in the order of trying.
 std::vector<PortMappingProtocol> protocols_of(PortMappingMode);
 

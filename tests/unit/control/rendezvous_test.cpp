@@ -329,6 +329,22 @@ TEST_F(RendezvousTest, PassesOnOwnAddressesOnlyBehindTheSameNat)
     }
 }
 
+TEST_F(RendezvousTest, PassesOnNoAddressesOfOthersBehindTheSameNat)
+{
+    Candidates hostile;
+    for (const char* address : {"203.0.113.99:53", "127.0.0.1:53", "224.0.0.251:5353", "0.0.0.0:9",
+                                "255.255.255.255:9", "169.254.169.254:80", "192.168.1.7:2000"})
+        hostile.addresses.push_back(*SocketAddress::parse(address));
+    rendezvous.handle(now, agent_id, hostile);
+    EXPECT_TRUE(probe(client_id, client_seen));
+    EXPECT_TRUE(probe(agent_id, other_seen));
+    rendezvous.add_pair(now, {pin_of(1), pair_of(1)}, client_id, agent_id);
+    drain();
+    EXPECT_EQ(candidates_of(client_id),
+              (std::vector<nat::Candidate>{{other_seen, nat::CandidateKind::observed},
+                                           {hostile.addresses.back(), nat::CandidateKind::host}}));
+}
+
 TEST_F(RendezvousTest, TellsNeighboursOfAnAddressThatIsLearntLater)
 {
     const SocketAddress own = *SocketAddress::parse("192.168.1.7:2000");

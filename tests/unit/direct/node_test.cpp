@@ -527,6 +527,23 @@ TEST(Node, BearsAGatewayThatNamesNoPort)
     EXPECT_THAT(both.to_gateway, IsEmpty());
 }
 
+TEST(Node, DoesNotScanTheNetworksOfItsHost)
+{
+    TwoNodes both;
+    TestPair here = both.client_pair();
+    control::Punch message = TwoNodes::punch(1, {address("203.0.113.1:1000")});
+    message.candidates.push_back({address("192.168.1.9:22"), nat::CandidateKind::host});
+    message.candidates.push_back({address("192.168.2.9:22"), nat::CandidateKind::host});
+    message.candidates.push_back({address("224.0.0.251:5353"), nat::CandidateKind::observed});
+    const std::vector connected{*IpPrefix::parse("192.168.1.0/24")};
+    both.client.node.punch(both.now, message, here, connected);
+    both.run_for(seconds{3});
+    std::vector<SocketAddress> sent_to;
+    for (const auto& [to, bytes] : both.bytes_to)
+        sent_to.push_back(to);
+    EXPECT_THAT(sent_to, ElementsAre(address("192.168.1.9:22"), address("203.0.113.1:1000")));
+}
+
 TEST(Node, SaysWhatIsInTheWay)
 {
     TwoNodes both;

@@ -242,13 +242,4 @@ TEST_F(PortLeaseTest, IgnoresTheAnswerOfANetworkThatItHasLeft)
     EXPECT_EQ(lease.deadline(), never);
 }
 
-TEST(PublicAddresses, AreNotThoseOfPrivateNetworksAndCarriers)
-{
-    for (const char* ip : {"10.0.0.1", "172.31.0.1", "192.168.0.1", "100.64.0.1", "100.127.0.1",
-                           "127.0.0.1", "169.254.0.1", "fd00::1"})
-        EXPECT_FALSE(is_public(*IpAddress::parse(ip))) << ip;
-    for (const char* ip : {"100.128.0.1", "172.32.0.1", "203.0.113.1"})
-        EXPECT_TRUE(is_public(*IpAddress::parse(ip))) << ip;
-}
-
 } // namespace narrowlink::nat
