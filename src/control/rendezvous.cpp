@@ -16,6 +16,8 @@
 //                      addresses first; or Unreachable
 //   attempt failed   → the next rung
 //
+// Of the attempts that spray, one at a time goes through the same NAT; the others wait for their turn.
+//
 // Each attempt has a key of its own. Where targets depend on a fresh mapping, its owner samples it:
 // a probe under that key, from which the gateway computes what it tells the other end (`aim`).
 //
@@ -54,6 +56,12 @@ Duration half_trip(Duration rtt)
 wire::ProbeSender sender_of(Role role)
 {
     return role == Role::agent ? wire::ProbeSender::agent : wire::ProbeSender::client;
+}
+
+bool sprays(const Rung& rung)
+{
+    return rung.step.technique == nat::Technique::block_spray ||
+           rung.step.technique == nat::Technique::birthday;
 }
 
 /// What only who gets packets at this address can know; never 0. Nothing has to be kept for it, so
@@ -140,7 +148,7 @@ void Rendezvous::add_pair(Instant now, PairName name, SessionId client, SessionI
         return;
     Pair& pair = pairs_[name];
     end_attempt(pair);
-    pair.waits_for_survey = false;
+    pair.waits_for_survey = pair.waits_for_turn = false;
     pair.client = client;
     pair.agent = agent;
     pair.due = now;
@@ -383,6 +391,8 @@ void Rendezvous::handle_timeout(Instant now)
         if (pair.running && now >= pair.running->end_at) {
             end_attempt(pair);
             continue_round(now, name, pair);
+        } else if (pair.waits_for_turn && may_spray(pair, (*pair.ladder)[pair.next].family)) {
+            continue_round(now, name, pair);
         }
         if (now >= due_at(pair))
             begin_round(now, name, pair);
@@ -419,7 +429,7 @@ void Rendezvous::begin_round(Instant now, const PairName& name, Pair& pair)
 void Rendezvous::continue_round(Instant now, const PairName& name, Pair& pair)
 {
     const PairEnds ends = ends_of(pair);
-    pair.waits_for_survey = false;
+    pair.waits_for_survey = pair.waits_for_turn = false;
     if (!pair.ladder && !is_surveyed(ends)) {
         if (!std::exchange(pair.has_tried_first, true))
             attempt(now, name, pair, first_rung());
@@ -445,10 +455,36 @@ void Rendezvous::continue_round(Instant now, const PairName& name, Pair& pair)
                        !rung.step.fresh_sockets && !rung.step.every_address;
             });
     }
-    if (pair.next < pair.ladder->size()) {
-        const Rung rung = (*pair.ladder)[pair.next++];
-        attempt(now, name, pair, rung);
-    }
+    if (pair.next == pair.ladder->size())
+        return;
+    const Rung rung = (*pair.ladder)[pair.next];
+    pair.waits_for_turn = sprays(rung) && !may_spray(pair, rung.family);
+    if (pair.waits_for_turn)
+        return;
+    ++pair.next;
+    attempt(now, name, pair, rung);
+}
+
+/// Hundreds of mappings and packets are as much as a home's router should get at once: no other
+/// pair's end that does this may be the same node, or behind the same address.
+bool Rendezvous::may_spray(const Pair& pair, Family family) const
+{
+    const auto places_of = [&](const Pair& one) {
+        const PairEnds ends = ends_of(one);
+        return std::array{ends.client.view(family).observed(), ends.agent.view(family).observed()};
+    };
+    const auto shares_place = [&](const Pair& other) {
+        for (const auto& here : places_of(pair))
+            for (const auto& there : places_of(other))
+                if (here && there && here->ip == there->ip)
+                    return true;
+        return false;
+    };
+    return std::ranges::none_of(pairs_, [&](const auto& entry) {
+        const Pair& other = entry.second;
+        return &other != &pair && other.running && sprays(other.running->rung) &&
+               (other.client == pair.client || other.agent == pair.agent || shares_place(other));
+    });
 }
 
 /// What the first attempt cannot do may be known before it has failed.

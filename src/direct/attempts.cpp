@@ -4,6 +4,9 @@
 // ones: they are closed when it is over, but for the one that a way uses, which lasts as long as
 // the way.
 //
+// Limits. The gateway has a node spray for one pair at a time. One that does not, or clients that make it
+// begin again and again, get no more than packets_per_second punches out of a node: the rest is lost.
+//
 // Meetings. A client without a direct path asks for another round of attempts, at growing intervals
 // since the last attempt has failed.
 
@@ -197,7 +200,7 @@ void Attempts::handle_timeout(Instant now)
     for (auto& [pair, peer] : peers_) {
         peer.puncher.handle_timeout(now);
         while (const auto packet = peer.puncher.poll_transmit())
-            transmit(peer, *packet);
+            transmit(now, peer, *packet);
         while (const auto event = peer.puncher.poll_event())
             handle_event(now, *pair, peer, *event);
         if (peer.puncher.is_over() && !peer.sockets.empty())
@@ -207,8 +210,10 @@ void Attempts::handle_timeout(Instant now)
     }
 }
 
-void Attempts::transmit(Peer& peer, const nat::Puncher::Transmit& packet)
+void Attempts::transmit(Instant now, Peer& peer, const nat::Puncher::Transmit& packet)
 {
+    if (packet.probe.kind == wire::ProbeKind::punch && !budget_.take(now))
+        return; // lost, like any packet
     if (packet.to) {
         if (const auto socket = socket_of(peer, packet.socket, *packet.to))
             sockets_->send_probe(*socket, peer.channel, packet.probe, *packet.to, packet.ttl);

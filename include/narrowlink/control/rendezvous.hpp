@@ -158,13 +158,17 @@ private:
         // Of the round.
         std::optional<Attempt> running;
         bool waits_for_survey = false;
+        bool waits_for_turn = false; ///< another pair sprays through the same NAT
         bool has_tried_first = false;
         bool is_unreachable = false;             ///< the client was told
         bool has_opened = false;                 ///< a path
         std::optional<std::vector<Rung>> ladder; ///< once it is known
         std::size_t next = 0;
 
-        [[nodiscard]] bool is_busy() const { return running || waits_for_survey; }
+        [[nodiscard]] bool is_busy() const
+        {
+            return running || waits_for_survey || waits_for_turn;
+        }
     };
 
     Node* find(SessionId);
@@ -185,6 +189,7 @@ private:
     void continue_round(Instant now, const PairName&, Pair&);
     void end_attempt(Pair&);
     void attempt(Instant now, const PairName&, Pair&, const Rung&);
+    [[nodiscard]] bool may_spray(const Pair&, Family) const;
     void aim_if_possible(const PairName&, Pair&);
     void remember(const Pair&);
     [[nodiscard]] std::vector<Rung> best_first(const PairEnds&) const;

@@ -2,6 +2,7 @@
 
 #include "narrowlink/direct/gateway_probes.hpp"
 #include "narrowlink/direct/ways.hpp"
+#include "narrowlink/nat/packet_budget.hpp"
 #include "narrowlink/nat/puncher.hpp"
 
 #include <map>
@@ -82,7 +83,7 @@ private:
     void open_sockets(const control::Punch&, Peer&);
     void close_sockets(Peer&);
     [[nodiscard]] SocketPtr socket_of(const Peer&, unsigned number, const SocketAddress& to) const;
-    void transmit(Peer&, const nat::Puncher::Transmit&);
+    void transmit(Instant now, Peer&, const nat::Puncher::Transmit&);
     void handle_event(Instant now, CarriedPair&, Peer&, const nat::Puncher::Event&);
     void arrange_meeting(Instant now, CarriedPair&, Peer&);
 
@@ -95,6 +96,8 @@ private:
     std::map<wire::ProbeId, CarriedPair*> channels_;
     std::map<CarriedPair*, std::string> unreachable_; ///< those without an attempt
     std::size_t open_sockets_ = 0;
+    /// Of all attempts together: the router before this node has to bear it.
+    nat::PacketBudget budget_{nat::packets_per_second, nat::packets_per_second};
 };
 
 } // namespace narrowlink::direct

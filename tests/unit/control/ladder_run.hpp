@@ -73,7 +73,21 @@ public:
         pass(time);
     }
 
+    /// Another pair of the same two nodes comes up.
+    void add_pair(std::uint8_t number)
+    {
+        rendezvous_.add_pair(now, {pin_of(number), pair_of(number)}, client, agent);
+        settle();
+    }
+
+    /// Begin or end of an attempt with many sockets, at the client, in the order of time.
+    struct Spraying {
+        wire::PairId pair;
+        bool begins; ///< else it has ended
+    };
+
     Instant now = start;
+    std::vector<Spraying> spraying;
     std::optional<Instant> opened; ///< at the client
     std::vector<Punch> punches;    ///< to the client
     std::vector<std::string> unreachable;
@@ -90,6 +104,8 @@ private:
         std::optional<nat::ProbeChannel> peer = {};
         std::optional<nat::Puncher> puncher = {};
         std::uint32_t attempt = 0;
+        wire::PairId pair = {};
+        bool sprays = false;
         bool reported = false, fresh = false;
         std::vector<std::uint16_t> ports = {};               ///< of the attempt, by number
         std::map<unsigned, std::uint16_t> survey_ports = {}; ///< the main one is 0
@@ -176,7 +192,9 @@ private:
                 continue;
             if (success && !opened)
                 opened = now;
-            const Punched punched{.pair = pair_of(1), .attempt = n.attempt, .opened = success};
+            if (n.sprays)
+                spraying.push_back({n.pair, false});
+            const Punched punched{.pair = n.pair, .attempt = n.attempt, .opened = success};
             at(now + trip, [this, punched] { rendezvous_.handle(now, client, punched); });
         }
     }
@@ -293,8 +311,13 @@ private:
         } else if (const auto* request = std::get_if<SurveyRequest>(&message)) {
             follow(n, request->step);
         } else if (const auto* punch = std::get_if<Punch>(&message)) {
-            if (n.id == client)
+            n.pair = punch->pair;
+            n.sprays = punch->sockets > 1;
+            if (n.id == client) {
                 punches.push_back(*punch);
+                if (n.sprays)
+                    spraying.push_back({n.pair, true});
+            }
             begin(n, *punch, sender);
         } else if (const auto* aim = std::get_if<Aim>(&message)) {
             if (aim->attempt == n.attempt)

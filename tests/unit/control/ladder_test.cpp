@@ -52,6 +52,20 @@ TEST(Ladder, ReachesEveryCellOfTheMatrixThatCanBeReached)
         }
 }
 
+TEST(Ladder, SpraysForOnePairAtATimeThroughANat)
+{
+    LadderRun run{"symmetric_random", "port_restricted", 1};
+    run.run(false, 100ms);
+    run.add_pair(2);
+    run.add_pair(3);
+    run.wait(60s);
+    ASSERT_EQ(run.spraying.size(), 6U) << "each has its turn";
+    for (std::size_t i = 0; i < run.spraying.size(); ++i) {
+        EXPECT_EQ(run.spraying[i].begins, i % 2 == 0);
+        EXPECT_EQ(run.spraying[i].pair, run.spraying[i - i % 2].pair);
+    }
+}
+
 TEST(Ladder, SaysWhyThereIsNoWay)
 {
     struct Case {

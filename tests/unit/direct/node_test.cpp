@@ -527,6 +527,24 @@ TEST(Node, BearsAGatewayThatNamesNoPort)
     EXPECT_THAT(both.to_gateway, IsEmpty());
 }
 
+TEST(Node, SendsNoMorePunchesForManyPairsThanForOne)
+{
+    TwoNodes both;
+    std::deque<TestPair> pairs;
+    for (std::uint8_t number = 1; number <= 20; ++number) {
+        control::Punch message = TwoNodes::punch(number, {});
+        message.spray = nat::Spray{.addresses = {*IpAddress::parse("203.0.113.1")}, .count = 60'000};
+        message.time_ms = 10'000;
+        both.client.node.punch(both.now, message, pairs.emplace_back(both.client_pair()));
+    }
+    both.run_for(seconds{4});
+    std::size_t bytes = 0;
+    for (const auto& [to, sent] : both.bytes_to)
+        bytes += sent;
+    EXPECT_GE(bytes / wire::probe_size, 4 * nat::packets_per_second);
+    EXPECT_LE(bytes / wire::probe_size, 5 * nat::packets_per_second + 1) << "one second's are saved up";
+}
+
 TEST(Node, DoesNotScanTheNetworksOfItsHost)
 {
     TwoNodes both;
