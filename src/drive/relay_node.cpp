@@ -18,9 +18,12 @@ namespace {
 /// cheap: four of them, with every header, are just under 64 KiB and so under four TLS records.
 constexpr std::size_t relay_mtu = 16'368;
 
-/// While streams wait to be resumed attempts come this fast, for this long.
+/// While streams wait to be resumed attempts come this fast: the longer it takes, the more nodes there
+/// may be that wait for a gateway.
 constexpr Duration resuming_wait = std::chrono::milliseconds{500};
 constexpr Duration resuming_period = std::chrono::minutes{2};
+constexpr Duration late_resuming_wait = std::chrono::seconds{3};
+constexpr Duration late_resuming_period = std::chrono::minutes{10}; // path::Pair::Config::resume_window
 
 constexpr Duration closing_timeout = std::chrono::milliseconds{500};
 
@@ -82,8 +85,10 @@ net::awaitable<void> RelayNode::run()
         socket_.reset();
 
         const Instant now = io::now();
-        const bool resuming = now < resuming_until_;
-        backoff_.set_most(resuming ? resuming_wait : config_.longest_wait);
+        const Duration resuming = now - had_pairs_at_;
+        backoff_.set_most(resuming < resuming_period        ? resuming_wait
+                          : resuming < late_resuming_period ? late_resuming_wait
+                                                            : config_.longest_wait);
         const Duration wait = backoff_.next(*random_);
         owner_->handle_session_lost(sentence, wait);
         auto waiting = interrupted_.wait_until(now + wait);
@@ -158,7 +163,7 @@ net::awaitable<void> RelayNode::serve()
     const bool had_pairs = !attached_.empty();
     detach_all();
     if (had_pairs)
-        resuming_until_ = io::now() + resuming_period;
+        had_pairs_at_ = io::now();
     const bool can_say_goodbye = closed_ && closed_->reason != control::ClosingReason::silence;
     if (can_say_goodbye || !failure) {
         auto closing = socket_->close(1'000, io::now() + closing_timeout);

@@ -6,7 +6,9 @@
 //   carried   current_ is set: packets and timers of the connection run.
 //     last carrier removed → frozen.  Timers stand still: what they would do (probe timeouts, loss
 //       declarations) would only build up a backlog and collapse the congestion window.
-//     nothing authentic from the peer for `silence_limit` although a carrier is there → over.
+//     nothing authentic from the peer for `silence_limit` although the WebSocket relay is there, or for
+//       `resume_window` → over. Carriers over UDP say nothing of the network: nobody tells when it is gone.
+//       Time in which this process has slept does not count.
 //   frozen    no carrier.
 //     a carrier is added → carried; a probe goes out at once, and again until one is acknowledged, so
 //       that lost packets are repaired by the next exchange of packets and not by the next probe
@@ -39,6 +41,8 @@
 //   an answer after a migration for which there was no connection ID left
 //                    → immediate migration to the same carrier, a second later: only now it is a
 //                      new path, and what is known of the round trip was made by the outage.
+//                      Without the WebSocket, after `most_unanswered` that nobody answered, nothing more of
+//                      that: the network is gone, and what shows that it is back wants connection IDs.
 //   carrier removed  → immediate migration.
 //                      Both go to the WebSocket relay if there is one: what kills one UDP carrier often
 //                      kills all of them, and from there better ones are tried without harm.
@@ -73,10 +77,12 @@ constexpr Duration longest_stay = std::chrono::seconds{4};
 constexpr Duration shortest_silence = std::chrono::milliseconds{250};
 constexpr Duration longest_silence = std::chrono::seconds{3}; ///< or three round trips
 constexpr Duration shortest_outage = std::chrono::seconds{1};
+constexpr Duration longest_oversleep = std::chrono::seconds{5}; ///< of a process that runs
 constexpr Duration shortest_pong_wait = std::chrono::seconds{2};
 constexpr Duration first_rest = std::chrono::seconds{2};
 constexpr Duration first_mistrust = std::chrono::seconds{1};
 constexpr unsigned most_doublings = 5;
+constexpr unsigned most_unanswered = 3; ///< migrations without the WebSocket
 constexpr unsigned forgiven_after = 10; ///< times the rest
 constexpr unsigned enough_round_trips = 5;
 constexpr Duration slow_rest = std::chrono::minutes{5};
@@ -201,9 +207,11 @@ void Pair::add_carrier(Instant now, CarrierId id, Carrier carrier)
     const bool may_wait = carrier.kind == CarrierKind::udp_relay;
     carriers_.insert_or_assign(id, Known{.carrier = carrier,
                                          .usable_from = may_wait ? now + relay_patience : Instant{},
-                                         .alive_at = now});
+                                         .alive_at = now,
+                                         .added_at = now});
     connection_.set_limits(path_of(id, carrier), {.mtu = carrier.mtu, .paced = carrier.paced});
     next_migration_ = std::min(next_migration_, migrated_at_ + shortest_stay);
+    unanswered_ = 0;
     if (carrier.kind == CarrierKind::websocket_relay)
         doubt_direct(now, id);
     decide(now);
@@ -252,6 +260,7 @@ void Pair::handle_carrier_restored(Instant now, CarrierId id)
     if (known == carriers_.end())
         return;
     Known& carrier = known->second;
+    unanswered_ = 0;
     carrier.alive_at = carrier.slow_until = now;
     // What has died again and again is believed later each time: probes may get through where packets
     // do not.
@@ -314,6 +323,8 @@ Instant Pair::silent_at() const
 {
     if (carriers_.size() == 1 || current() == CarrierKind::websocket_relay)
         return never; // there is no choice; a WebSocket has its own watch
+    if (unanswered_ >= most_unanswered && !carrier_of(relay_path))
+        return never; // it is not the path: whoever comes back first will show
     return fell_silent_at();
 }
 
@@ -459,6 +470,7 @@ bool Pair::migrate(Instant now, CarrierId to, quic::Connection::Migration how,
     answer_due_ = answer_due_ || started;
     wake_ = wake_ || started;
     if (started) {
+        unanswered_ = is_untried() ? unanswered_ + 1 : 0;
         reason_ = reason;
         refreshed_ = false;
         misled_ = false;
@@ -591,8 +603,11 @@ void Pair::handle_packets(Instant now, CarrierId id, Bytes train, std::size_t se
     const bool was_out = now >= unanswered_at(shortest_outage, Duration::max());
     latest_ = std::max(latest_, now);
     connection_.handle_packets(now, path, train, segment_size, ecn);
-    if (connection_.last_authentic() == now)
+    if (connection_.last_authentic() == now) {
         known->second.alive_at = now;
+        if (id != current_)
+            unanswered_ = 0;
+    }
     if (was_out && connection_.last_acknowledged() == now && current_ == id)
         handle_outage_over(now, id);
     if (has_lost_client(now, id))
@@ -630,6 +645,8 @@ void Pair::handle_timeout(Instant now)
 {
     if (connection_.is_closed() || given_up_)
         return;
+    if (now > deadline() + longest_oversleep)
+        awake_at_ = now;
     decide(now);
     if (!current_) {
         if (now >= changed_at_ + config_.resume_window)
@@ -639,8 +656,18 @@ void Pair::handle_timeout(Instant now)
     connection_.handle_timeout(now);
     probe_again(now);
     forget_round_trip(now);
-    if (now >= std::max(connection_.last_authentic(), changed_at_) + config_.silence_limit)
+    if (now >= silence_ends_at())
         give_up(now);
+}
+
+/// When the peer, which is not heard, is given up.
+Instant Pair::silence_ends_at() const
+{
+    const Instant since = std::max({connection_.last_authentic(), changed_at_, awake_at_});
+    const auto websocket = carrier_of(relay_path);
+    if (!websocket)
+        return since + config_.resume_window;
+    return std::max(since, carriers_.at(*websocket).added_at) + config_.silence_limit;
 }
 
 void Pair::give_up(Instant now)
@@ -723,9 +750,8 @@ Instant Pair::deadline() const
     if (!current_)
         return may_move && !carriers_.empty() ? may_leave_at()
                                               : changed_at_ + config_.resume_window;
-    Instant next = std::min({connection_.deadline(), probe_again_at_, forget_round_trip_at_,
-                             std::max(connection_.last_authentic(), changed_at_) +
-                                 config_.silence_limit});
+    Instant next = std::min(
+        {connection_.deadline(), probe_again_at_, forget_round_trip_at_, silence_ends_at()});
     if (!may_move)
         return next;
     next = std::min({next, pong_watch_at(), std::max(silent_at(), may_leave_at())});

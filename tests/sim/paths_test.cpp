@@ -92,6 +92,18 @@ TEST(Paths, StreamsSurviveNodesThatSleep)
     run_family(among(easy, {Fault::suspended, Fault::stopped}), 10, seeds_by_default);
 }
 
+TEST(Paths, StreamsSurviveOutagesOfMinutes)
+{
+    Character character = among(easy, {Fault::suspended, Fault::stopped, Fault::gateway_killed,
+                                       Fault::gateway_without_power, Fault::black_hole,
+                                       Fault::no_route});
+    character.outage_ms = {60'000, 400'000};
+    character.resume_window = minutes{10};
+    character.fault_count = {1, 3};
+    character.stream_bytes = {5'000'000, 20'000'000};
+    run_family(character, 5, seeds_by_default);
+}
+
 TEST(Paths, StreamsSurviveGatewayRestartsWithAndWithoutADirectPath)
 {
     run_family(among(easy, {Fault::gateway_killed, Fault::gateway_without_power, Fault::direct_dead,

@@ -17,6 +17,8 @@ constexpr Duration connect_timeout = seconds{10};
 constexpr Duration longest_wait = seconds{30};
 constexpr Duration resuming_wait = milliseconds{500};
 constexpr Duration resuming_period = minutes{2};
+constexpr Duration late_resuming_wait = seconds{3};
+constexpr Duration late_resuming_period = minutes{10};
 constexpr Duration closing_timeout = milliseconds{500};
 constexpr Duration fresh_attempt_after = seconds{1}; // io::DialPace
 constexpr Duration first_retransmission = milliseconds{200};
@@ -124,8 +126,10 @@ void RelayNode::lose_session(const std::string& reason)
 void RelayNode::retry()
 {
     dialling_.reset();
-    const bool resuming = world_->now() < resuming_until_;
-    backoff_.set_most(resuming ? resuming_wait : longest_wait);
+    const Duration resuming = world_->now() - had_pairs_at_;
+    backoff_.set_most(resuming < resuming_period        ? resuming_wait
+                      : resuming < late_resuming_period ? late_resuming_wait
+                                                        : longest_wait);
     const Duration wait = backoff_.next(world_->cores);
     owner_->handle_session_lost();
     world_->after(wait, life_, [this] { connect(); });
@@ -287,7 +291,7 @@ void RelayNode::detach(PairDriver& driver)
             continue;
         const path::CarrierId carrier = it->second.carrier;
         attached_.erase(it);
-        resuming_until_ = world_->now() + resuming_period; // also when only the peer is gone
+        had_pairs_at_ = world_->now(); // also when only the peer is gone
         driver.pair().remove_carrier(world_->now(), carrier);
         driver.settle();
         return;

@@ -85,7 +85,7 @@ private:
     std::optional<control::NodeSession::Closed> closed_;
     std::map<wire::PairHandle, Attached> attached_;
     wire::PairHandle last_served_{};
-    Instant resuming_until_{};
+    Instant had_pairs_at_{};
     unsigned sessions_lost_ = 0;
     bool writing_ = false;
     bool woken_ = false;

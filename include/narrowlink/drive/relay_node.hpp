@@ -123,7 +123,7 @@ private:
     std::optional<Duration> gateway_rtt_;
     std::map<wire::PairHandle, Attached> attached_;
     wire::PairHandle last_served_{};
-    Instant resuming_until_{};
+    Instant had_pairs_at_{}; ///< when a session ended last that had any
     bool was_established_ = false;
 };
 

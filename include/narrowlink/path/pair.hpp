@@ -58,7 +58,8 @@ public:
     struct Config {
         quic::Connection::Config quic;
         Duration resume_window = std::chrono::minutes{10}; ///< how long to wait without a carrier
-        Duration silence_limit = std::chrono::seconds{60}; ///< with a carrier, without the peer
+        /// With the WebSocket relay, without the peer.
+        Duration silence_limit = std::chrono::seconds{60};
         /// On a direct carrier, so that its death is noticed and NATs remember it.
         Duration direct_keep_alive = std::chrono::seconds{2};
     };
@@ -124,6 +125,7 @@ private:
         Instant usable_from{}; ///< after it has died, or has not answered
         unsigned deaths = 0;   ///< in a row
         Instant alive_at{};    ///< its last sign of life
+        Instant added_at{};
         std::optional<Duration> round_trip; ///< the shortest when it was in use last
         Instant slow_until{};  ///< not taken again before, while another is much faster
         bool validated = false;
@@ -150,6 +152,7 @@ private:
     [[nodiscard]] Instant fell_silent_at() const;
     [[nodiscard]] bool has_lost_client(Instant now, CarrierId heard_on) const;
     [[nodiscard]] Instant silent_at() const;
+    [[nodiscard]] Instant silence_ends_at() const;
     [[nodiscard]] std::optional<CarrierId> much_faster(Instant now) const;
     [[nodiscard]] bool is_left_alone(Instant now, const Known&) const;
     void decide(Instant now);
@@ -199,6 +202,7 @@ private:
     Instant migrated_at_{};
     Instant retry_at_{};     ///< after a migration that could not begin
     Duration stay_{};        ///< after a migration; longer while nothing comes of them
+    unsigned unanswered_ = 0; ///< migrations of which nothing came
     Instant probe_again_at_ = never; ///< after a carrier has come back
     Duration probe_wait_{};
     Instant forget_round_trip_at_ = never; ///< if it is still that of an outage
@@ -210,6 +214,7 @@ private:
     bool answer_due_ = false;       ///< on a path that is not the one in use
     bool wake_ = false;
     bool given_up_ = false;
+    Instant awake_at_{}; ///< the process has slept before
 };
 
 } // namespace narrowlink::path

@@ -691,6 +691,45 @@ TEST(Pair, EndsWhenThePeerIsSilentAlthoughThereIsACarrier)
     EXPECT_LE(ends.now, heard_at + seconds{61});
 }
 
+TEST(Pair, CarriersOverUdpDoNotMeanThatTheNetworkIsThere)
+{
+    for (const bool direct : {true, false}) {
+        TwoPairs ends;
+        ASSERT_TRUE(ends.connect());
+        const quic::StreamId id = ends.open();
+        ends.add(TwoPairs::second, direct ? TwoPairs::direct : TwoPairs::udp_relay);
+        ends.run_for(seconds{5});
+        ASSERT_NE(ends.agent.pair.current(), CarrierKind::websocket_relay);
+        ends.is_losing = true;
+        TwoPairs::say(ends.client, id, 1'000);
+        TwoPairs::say(ends.agent, id, 1'000);
+        ends.remove(TwoPairs::first); // both sessions have noticed
+        ends.run_for(minutes{5});
+        ends.is_losing = false;
+        ends.add(TwoPairs::third, TwoPairs::relay);
+        EXPECT_TRUE(ends.run(
+            [&] {
+                return TwoPairs::heard(ends.agent, id) == 1'000 &&
+                       TwoPairs::heard(ends.client, id) == 1'000;
+            },
+            seconds{10}));
+        EXPECT_EQ(ends.client.find<quic::Closed>(), nullptr);
+    }
+}
+
+TEST(Pair, WhoHasSleptHasNotBeenLeftByThePeer)
+{
+    TwoPairs ends;
+    ASSERT_TRUE(ends.connect());
+    const quic::StreamId id = ends.open();
+    ends.run_for(seconds{1});
+    ends.now += minutes{5}; // nobody runs
+    ends.client.pair.handle_timeout(ends.now);
+    ends.agent.pair.handle_timeout(ends.now);
+    TwoPairs::say(ends.agent, id, 1'000);
+    EXPECT_TRUE(ends.run([&] { return TwoPairs::heard(ends.client, id) == 1'000; }, seconds{10}));
+}
+
 TEST(Pair, TimeWithoutACarrierIsNotThePeersSilence)
 {
     TwoPairs ends{{.resume_window = minutes{10}, .silence_limit = seconds{60}}};
