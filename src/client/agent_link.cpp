@@ -48,6 +48,7 @@ net::awaitable<void> Connection::join()
 void Connection::handle_path_changed(const path::PathChanged& change)
 {
     path_since_ = io::now();
+    at_path_change_ = driver_.connection().statistics();
     const std::string_view path = change.carrier ? path::to_string(*change.carrier) : "none";
     const std::string_view reason = path::to_string(change.reason);
     if (change.rtt_before)
@@ -56,6 +57,20 @@ void Connection::handle_path_changed(const path::PathChanged& change)
     else
         io::log_event(LogLevel::info, "path_changed", "agent", agent_, "path", path, "reason", reason);
     changed_->tell();
+}
+
+std::optional<double> Connection::loss()
+{
+    constexpr double few = 20;
+    const auto now = driver_.connection().statistics();
+    const auto arrived = static_cast<double>(now.packets_received - at_path_change_.packets_received);
+    // What was only overtaken when the path changed has come since.
+    const double missing =
+        std::max(0.0, static_cast<double>(now.packets_missing) -
+                          static_cast<double>(at_path_change_.packets_missing));
+    if (arrived + missing < few)
+        return std::nullopt;
+    return missing / (arrived + missing);
 }
 
 void Connection::handle_path_measured(const path::PathMeasured& measured)
@@ -146,6 +161,7 @@ void AgentLink::handle_introduced(const control::Introduced& introduced)
     }
     pair_existed_ = true;
     instance_ = introduced.instance;
+    ask_for_agent_nat();
     if (!connection_) {
         path::Pair::Config config = settings_->pair;
         config.quic.id_prefix = tag();
@@ -223,6 +239,28 @@ void AgentLink::handle_unreachable(const control::Unreachable& unreachable)
 {
     if (unreachable.pair == pair_id_ && connection_)
         direct_->handle_unreachable(unreachable, connection_->driver());
+}
+
+void AgentLink::handle_list(const std::vector<control::Agent>& agents)
+{
+    const auto agent = std::ranges::find(agents, agent_, &control::Agent::name);
+    if (agent != agents.end())
+        agent_nat_ = agent->nat.value_or("");
+}
+
+/// The answer is there when `status` asks next.
+void AgentLink::ask_for_agent_nat()
+{
+    constexpr Duration shortest_interval = std::chrono::seconds{1};
+    constexpr std::uint64_t request = 2; // not ClientNode::list()'s
+    control::NodeSession* session = node_->session();
+    const Instant now = io::now();
+    if (session == nullptr || !session->is_established() ||
+        now < agent_nat_asked_at_ + shortest_interval)
+        return;
+    agent_nat_asked_at_ = now;
+    session->list(now, request);
+    node_->wake();
 }
 
 void AgentLink::tell_punched(direct::CarriedPair& pair, std::uint32_t attempt, bool opened)

@@ -37,6 +37,9 @@ public:
     /// When the path has last changed.
     [[nodiscard]] Instant path_since() const { return path_since_; }
 
+    /// Of the agent's packets since then, the share that did not arrive; nothing while they are few.
+    [[nodiscard]] std::optional<double> loss();
+
     /// Nothing of it runs any more.
     [[nodiscard]] bool is_idle() const { return tasks_.empty(); }
 
@@ -55,6 +58,7 @@ private:
     drive::Notice* changed_;
     std::optional<quic::Closed> end_;
     Instant path_since_{};
+    quic::Connection::Statistics at_path_change_{};
     drive::PairDriver driver_;
     io::TaskScope tasks_;
 };
@@ -93,6 +97,7 @@ public:
     void handle_aim(const control::Aim&);
     void handle_udp_relay(const control::UdpRelay&);
     void handle_unreachable(const control::Unreachable&);
+    void handle_list(const std::vector<control::Agent>&);
 
     /// Asks the gateway for another attempt to find a direct path.
     void meet(direct::CarriedPair&);
@@ -113,6 +118,7 @@ private:
     net::awaitable<void> usable(Instant deadline);
     [[nodiscard]] bool is_usable();
     [[nodiscard]] Failure timed_out();
+    void ask_for_agent_nat();
 
     net::any_io_executor executor_;
     std::string agent_;
@@ -128,6 +134,8 @@ private:
     std::optional<control::InstanceId> instance_;
     std::optional<control::Refused> refused_;
     std::string last_trouble_;
+    std::string agent_nat_; ///< what stands before the agent, for `status`
+    Instant agent_nat_asked_at_{};
     std::shared_ptr<Connection> connection_;
     std::list<std::shared_ptr<Connection>> retired_; ///< over, but streams or tasks still refer to them
 };

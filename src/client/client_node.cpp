@@ -166,6 +166,8 @@ void ClientNode::handle_session_lost(const std::string& sentence, Duration wait)
 void ClientNode::handle_session_event(const control::NodeSession::Event& event)
 {
     if (const auto* list = std::get_if<control::NodeSession::AgentList>(&event)) {
+        if (link_)
+            link_->handle_list(list->agents);
         list_ = *list;
         changed_.tell();
         return;

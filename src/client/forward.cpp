@@ -101,9 +101,12 @@ net::awaitable<void> accept_loop(ClientNode& node, AgentLink& link, tcp::accepto
     }
 }
 
-net::awaitable<void> wait_for_agent(AgentLink& link)
+/// Who insists on a direct path is told if there is none; else the agent may come whenever it likes.
+net::awaitable<void> wait_for_agent(ClientNode& node, AgentLink& link)
 {
-    auto waiting = link.ready(never);
+    const Settings& settings = node.settings();
+    const bool insists = settings.route == Route::direct;
+    auto waiting = link.ready(insists ? io::now() + settings.connect_timeout : never);
     co_await std::move(waiting);
     net::steady_timer forever{co_await net::this_coro::executor, never};
     co_await forever.async_wait(net::use_awaitable);
@@ -146,7 +149,7 @@ net::awaitable<void> run(ClientNode& node, AgentLink& link, const std::string& a
     const net::any_io_executor executor = co_await net::this_coro::executor;
     for (const Forward& forward : forwards)
         start(node, link, agent, forward, executor, scope);
-    auto command = wait_for_agent(link);
+    auto command = wait_for_agent(node, link);
     auto running = node.run(std::move(command));
     co_await std::move(running);
 }

@@ -2,6 +2,8 @@
 
 #include "narrowlink/io/clock.hpp"
 
+#include <utility>
+
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
@@ -47,9 +49,19 @@ std::string AgentLink::report()
         report["port_mapping"] = {{"protocol", narrowlink::to_string(mapping->protocol)},
                                   {"external", narrowlink::to_string(mapping->external)},
                                   {"lifetime_seconds", seconds_of(mapping->lifetime)}};
+    ask_for_agent_nat();
+    if (const std::string nat = direct_->nat(); !nat.empty())
+        report["nat"] = nat;
+    if (!agent_nat_.empty())
+        report["agent_nat"] = agent_nat_;
+    const control::NodeSession* session = std::as_const(*node_).session();
+    const bool has_gateway = session != nullptr && session->is_established();
+    if (!has_gateway)
+        report["trouble"] = last_trouble_.empty() ? "the gateway is not reached yet" : last_trouble_;
     if (!connection_ || connection_->is_over()) {
         report["path"] = "none";
-        report["trouble"] = last_trouble_.empty() ? "the agent is not connected" : last_trouble_;
+        if (has_gateway)
+            report["trouble"] = "the agent is not connected";
         return boost::json::serialize(report);
     }
     path::Pair& pair = connection_->driver().pair();
@@ -59,11 +71,15 @@ std::string AgentLink::report()
     report["rtt_ms"] = statistics.has_rtt
                            ? boost::json::value(milliseconds_of(statistics.smoothed_rtt))
                            : nullptr;
+    const auto loss = connection_->loss();
+    report["loss"] = loss ? boost::json::value(*loss) : nullptr;
     report["mtu"] = pair.mtu();
     report["congestion_window"] = statistics.congestion_window;
     report["bytes_sent"] = statistics.bytes_sent;
     report["bytes_received"] = statistics.bytes_received;
     report["datagrams_dropped"] = statistics.datagrams_dropped;
+    if (has_gateway && !pair.current())
+        report["trouble"] = "the agent has lost the gateway; streams wait for it";
     if (settings_->route != Route::relay && pair.current() != path::CarrierKind::direct_udp)
         report["not_direct"] = direct_->obstacle(connection_->driver());
     return boost::json::serialize(report);

@@ -15,8 +15,16 @@ namespace {
 
 namespace json = boost::json;
 
-/// Bytes sent and received when a client was asked last.
-using Counters = std::map<int, std::pair<double, double>>;
+/// From one question to the next; with --watch a second, else as long as a glance may take.
+constexpr std::chrono::milliseconds glance{500};
+constexpr std::chrono::seconds watch_interval{1};
+
+/// What a client has said of its bytes, and when by its own clock, in seconds.
+struct Sample {
+    double seconds = 0, sent = 0, received = 0;
+};
+
+using Samples = std::map<int, Sample>; ///< by process
 
 double number(const json::object& report, std::string_view name)
 {
@@ -67,6 +75,26 @@ std::vector<std::pair<int, json::object>> parse(const std::vector<ClientStatus>&
     return reports;
 }
 
+/// Adds to each report how many bytes a second there were since the question before.
+void add_rates(std::vector<std::pair<int, json::object>>& reports, Samples& before)
+{
+    Samples now;
+    for (auto& [process, report] : reports) {
+        const Sample sample{number(report, "seconds"), number(report, "bytes_sent"),
+                            number(report, "bytes_received")};
+        now.emplace(process, sample);
+        const auto known = before.find(process);
+        // With another connection to the agent the counters begin anew.
+        if (known == before.end() || sample.seconds <= known->second.seconds ||
+            sample.sent < known->second.sent || sample.received < known->second.received)
+            continue;
+        const double time = sample.seconds - known->second.seconds;
+        report["sent_per_second"] = (sample.sent - known->second.sent) / time;
+        report["received_per_second"] = (sample.received - known->second.received) / time;
+    }
+    before = std::move(now);
+}
+
 void print_json(std::vector<std::pair<int, json::object>> reports)
 {
     json::array array;
@@ -77,62 +105,82 @@ void print_json(std::vector<std::pair<int, json::object>> reports)
     fmt::print("{}\n", json::serialize(array));
 }
 
-void print(const std::vector<std::pair<int, json::object>>& reports, Counters* before)
+std::string percent(const json::object& report, std::string_view name)
 {
-    if (reports.empty()) {
-        fmt::print(stderr, "no client runs on this state directory\n");
-        return;
-    }
-    const std::string_view unit = before != nullptr ? "/s" : "";
-    fmt::print("{:>8}  {:<8} {:<16} {:<16} {:>6} {:>10} {:>6} {:>13} {:>13}\n", "PROCESS", "COMMAND",
-               "AGENT", "PATH", "SINCE", "RTT", "MTU", fmt::format("SENT{}", unit),
-               fmt::format("RECEIVED{}", unit));
+    const json::value* value = report.if_contains(name);
+    return value != nullptr && value->is_number()
+               ? fmt::format("{:.1f} %", 100 * value->to_number<double>())
+               : "-";
+}
+
+std::string rate(const json::object& report, std::string_view name)
+{
+    return report.contains(name) ? amount(number(report, name)) + "/s" : "-";
+}
+
+void print(const std::vector<std::pair<int, json::object>>& reports)
+{
+    constexpr auto line = "{:>8}  {:<8} {:<16} {:<16} {:>6} {:>10} {:>7} {:>6} {:>11} {:>11} {:>13} {:>13}\n";
+    fmt::print(line, "PROCESS", "COMMAND", "AGENT", "PATH", "SINCE", "RTT", "LOSS", "MTU", "SENT",
+               "RECEIVED", "SENDING", "RECEIVING");
     for (const auto& [process, report] : reports) {
-        double sent = number(report, "bytes_sent");
-        double received = number(report, "bytes_received");
-        if (before != nullptr) {
-            const auto [last_sent, last_received] =
-                before->try_emplace(process, sent, received).first->second;
-            before->insert_or_assign(process, std::pair{sent, received});
-            sent -= last_sent;
-            received -= last_received;
-        }
-        fmt::print("{:>8}  {:<8} {:<16} {:<16} {:>6} {:>10} {:>6.0f} {:>13} {:>13}\n", process,
-                   text(report, "command"), text(report, "agent"), text(report, "path"),
-                   duration(number(report, "path_seconds")), milliseconds(report, "rtt_ms"),
-                   number(report, "mtu"), amount(sent), amount(received));
+        const bool has_path = report.contains("path_seconds");
+        fmt::print(line, process, text(report, "command"), text(report, "agent"),
+                   text(report, "path"), has_path ? duration(number(report, "path_seconds")) : "-",
+                   milliseconds(report, "rtt_ms"), percent(report, "loss"),
+                   has_path ? fmt::format("{:.0f}", number(report, "mtu")) : "-",
+                   has_path ? amount(number(report, "bytes_sent")) : "-",
+                   has_path ? amount(number(report, "bytes_received")) : "-",
+                   rate(report, "sent_per_second"), rate(report, "received_per_second"));
+        const auto detail = [](std::string_view title, const std::string& words) {
+            if (!words.empty())
+                fmt::print("{:>8}  {}{}\n", "", title, words);
+        };
+        detail("here: ", text(report, "nat"));
+        detail("agent: ", text(report, "agent_nat"));
         if (const json::value* mapping = report.if_contains("port_mapping");
             mapping != nullptr && mapping->is_object())
-            fmt::print("{:>8}  port mapping: {} {}, {}\n", "",
-                       text(mapping->get_object(), "protocol"),
-                       text(mapping->get_object(), "external"),
-                       duration(number(mapping->get_object(), "lifetime_seconds")));
-        for (const std::string_view why : {"not_direct", "trouble"})
-            if (const std::string sentence = text(report, why); !sentence.empty())
-                fmt::print("{:>8}  {}{}\n", "", why == "not_direct" ? "not direct: " : "", sentence);
+            detail("port mapping: ",
+                   fmt::format("{} {}, {}", text(mapping->get_object(), "protocol"),
+                               text(mapping->get_object(), "external"),
+                               duration(number(mapping->get_object(), "lifetime_seconds"))));
+        detail("not direct: ", text(report, "not_direct"));
+        detail("", text(report, "trouble"));
     }
+}
+
+net::awaitable<std::vector<std::pair<int, json::object>>> ask(const std::filesystem::path& state)
+{
+    auto asking = client::status(state);
+    const std::vector<ClientStatus> statuses = co_await std::move(asking);
+    co_return parse(statuses);
 }
 
 net::awaitable<void> show(StatusCommand command, std::filesystem::path state)
 {
-    Counters counters;
+    Samples samples;
     net::steady_timer timer{co_await net::this_coro::executor};
+    auto first = ask(state);
+    auto reports = co_await std::move(first);
+    add_rates(reports, samples);
     const bool clears = command.watch && !command.json && ::isatty(STDOUT_FILENO) != 0;
     do {
-        auto asking = client::status(state);
-        const std::vector<ClientStatus> statuses = co_await std::move(asking);
-        auto reports = parse(statuses);
+        if (!reports.empty() || command.watch) {
+            timer.expires_after(command.watch ? watch_interval : glance);
+            co_await timer.async_wait(net::use_awaitable);
+            auto next = ask(state);
+            reports = co_await std::move(next);
+            add_rates(reports, samples);
+        }
         if (clears)
             fmt::print("\x1b[H\x1b[J");
         if (command.json)
-            print_json(std::move(reports));
+            print_json(reports);
+        else if (reports.empty())
+            fmt::print(stderr, "no client runs on this state directory\n");
         else
-            print(reports, command.watch ? &counters : nullptr);
+            print(reports);
         std::fflush(stdout);
-        if (command.watch) {
-            timer.expires_after(std::chrono::seconds{1});
-            co_await timer.async_wait(net::use_awaitable);
-        }
     } while (command.watch);
 }
 

@@ -56,6 +56,9 @@ net::awaitable<std::vector<ClientStatus>> status(std::filesystem::path state)
             statuses.push_back({*process_of(socket), std::move(*report)});
         else if (report.error() == boost::system::errc::connection_refused)
             std::filesystem::remove(socket, error); // its process was killed
+        else
+            statuses.push_back({*process_of(socket),
+                                R"({"path":"unknown","trouble":"this process does not answer"})"});
     }
     std::ranges::sort(statuses, {}, &ClientStatus::process);
     co_return statuses;

@@ -152,6 +152,8 @@ std::string Attempts::obstacle(CarriedPair& pair) const
         return peer->second.unreachable;
     if (!peer->second.has_candidates)
         return "UDP is blocked between the agent and the gateway";
+    if (!peer->second.has_failed && !peer->second.puncher.is_over())
+        return "the two sides are trying to open one";
     return "no probe got through between the two NATs";
 }
 
@@ -232,6 +234,7 @@ void Attempts::handle_event(Instant now, CarriedPair& pair, Peer& peer,
             ways_->open(now, pair, socket, opened->remote.address, peer.channel);
         }
     }
+    peer.has_failed = peer.has_failed || opened == nullptr;
     if (role_ == control::Role::client && !std::exchange(peer.reported, true))
         owner_->handle_punched(pair, peer.attempt, opened != nullptr);
 }

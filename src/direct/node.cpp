@@ -99,7 +99,8 @@ std::string Node::obstacle(CarriedPair& pair) const
     if (!gateway_.is_heard())
         return gateway_.is_overdue() ? "UDP is blocked between this machine and the gateway"
                                      : "the gateway has not answered over UDP yet";
-    return attempts_.obstacle(pair);
+    const std::string unused = ways_.obstacle(pair);
+    return unused.empty() ? attempts_.obstacle(pair) : unused;
 }
 
 void Node::forget(Instant now, CarriedPair& pair)

@@ -132,6 +132,18 @@ void Ways::close(Instant now, const WayName& name)
     pair.settle();
 }
 
+std::string Ways::obstacle(CarriedPair& pair) const
+{
+    const auto direct = direct_.find(&pair);
+    if (direct == direct_.end() || direct->second.ways.empty())
+        return "";
+    const bool slower = std::ranges::any_of(direct->second.ways, [&](const WayName& name) {
+        return pair.pair().is_left_for_faster(ways_.at(name).carrier);
+    });
+    return slower ? "there is one, but the relay is much faster"
+                  : "there is one, but at the moment nothing comes through";
+}
+
 // ---- in
 
 bool Ways::is_size_probe(const WayName& name, Bytes datagram) const

@@ -75,7 +75,21 @@ void DirectNode::handle_nat(const control::NatDescription& nat)
 {
     io::log_event(LogLevel::debug, "nat_surveyed", "family", static_cast<unsigned>(nat.family),
                   "nat", nat.text);
+    nats_[nat.family] = nat.text;
     core_.handle_nat(nat);
+}
+
+std::string DirectNode::nat() const
+{
+    std::string text;
+    for (const auto& [family, nat] : nats_) {
+        if (!text.empty())
+            text += "; ";
+        if (nats_.size() > 1)
+            text += family == control::Family::v4 ? "IPv4: " : "IPv6: ";
+        text += nat;
+    }
+    return text;
 }
 
 void DirectNode::punch(const control::Punch& message, direct::CarriedPair& pair)

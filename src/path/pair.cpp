@@ -261,7 +261,7 @@ void Pair::handle_carrier_restored(Instant now, CarrierId id)
         return;
     Known& carrier = known->second;
     unanswered_ = 0;
-    carrier.alive_at = carrier.slow_until = now;
+    carrier.alive_at = now; // that it works says nothing of how fast it is
     // What has died again and again is believed later each time: probes may get through where packets
     // do not.
     const Duration wait =
@@ -780,6 +780,12 @@ bool Pair::is_silent(Instant now) const
 Instant Pair::doubtful_at(CarrierId id) const
 {
     return current_ == id ? overdue_at(shortest_silence, longest_silence) : never;
+}
+
+bool Pair::is_left_for_faster(CarrierId id) const
+{
+    const auto known = carriers_.find(id);
+    return known != carriers_.end() && is_left_alone(latest_, known->second);
 }
 
 bool Pair::is_validated(CarrierId id) const

@@ -52,6 +52,29 @@ constexpr ngtcp2_duration ack_delay = 5 * NGTCP2_MILLISECONDS;
 thread_local std::uint64_t opened_packets = 0;
 thread_local std::uint64_t opened_challenges = 0; ///< those among them that begin with PATH_CHALLENGE
 
+/// Of the one that passed last: the lowest bits of its number; no bits for one of the handshake.
+struct TruncatedNumber {
+    std::uint64_t value = 0;
+    unsigned bits = 0;
+};
+
+thread_local TruncatedNumber opened_number;
+
+/// Of a packet with a short header, which the AEAD has authenticated (RFC 9001 §5.3, RFC 9000 §17.3.1).
+TruncatedNumber number_in(Bytes header)
+{
+    constexpr std::byte long_header{0x80}, length_bits{0x03};
+    if (header.empty() || (header[0] & long_header) != std::byte{})
+        return {};
+    const std::size_t size = std::to_integer<std::size_t>(header[0] & length_bits) + 1;
+    if (header.size() <= size)
+        return {};
+    TruncatedNumber number{.bits = static_cast<unsigned>(8 * size)};
+    for (const std::byte byte : header.last(size))
+        number.value = number.value << 8U | std::to_integer<std::uint64_t>(byte);
+    return number;
+}
+
 constexpr std::uint8_t path_challenge = 0x1a; // RFC 9000 §19.17
 
 int count_opened(std::uint8_t* dest, const ngtcp2_crypto_aead* aead,
@@ -63,6 +86,7 @@ int count_opened(std::uint8_t* dest, const ngtcp2_crypto_aead* aead,
                                                 nonce_length, aad, aad_length);
     if (result == 0) {
         ++opened_packets;
+        opened_number = number_in(std::as_bytes(std::span{aad, aad_length}));
         if (length > aead->max_overhead && dest[0] == path_challenge)
             ++opened_challenges;
     }
@@ -376,8 +400,11 @@ void Connection::Impl::handle_packet(Instant now, PathId path, Bytes packet, std
     const std::uint64_t in_flight_before = bytes_in_flight();
     const int result = ngtcp2_conn_read_pkt(conn_, &label.path, &info, octets(packet),
                                             packet.size(), timestamp(now));
-    if (opened_packets != opened_before)
+    if (opened_packets != opened_before) {
         last_authentic_ = std::max(last_authentic_, now);
+        if (opened_number.bits != 0)
+            arrivals_.handle(opened_number.value, opened_number.bits);
+    }
     if (opened_challenges != challenges_before)
         unanswered_challenges_ = std::min(unanswered_challenges_ + 1, most_unanswered_challenges);
     // Nothing is sent while a packet is read, and losses are only declared with an acknowledgement.
@@ -599,6 +626,8 @@ Connection::Statistics Connection::Impl::statistics() const
     Statistics s;
     s.bytes_sent = bytes_sent_;
     s.bytes_received = bytes_received_;
+    s.packets_received = arrivals_.arrived();
+    s.packets_missing = arrivals_.missing();
     s.datagrams_dropped = datagrams_dropped_ + (http3_ ? http3_->datagrams_dropped() : 0);
     if (conn_ == nullptr)
         return s;

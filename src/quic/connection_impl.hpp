@@ -1,5 +1,6 @@
 #pragma once
 
+#include "arrival_count.hpp"
 #include "http3.hpp"
 #include "path_table.hpp"
 #include "tls.hpp"
@@ -116,6 +117,7 @@ private:
     std::size_t datagram_bytes_ = 0;
     std::uint64_t datagrams_dropped_ = 0;
     std::uint64_t bytes_sent_ = 0, bytes_received_ = 0;
+    ArrivalCount arrivals_;
     ngtcp2_tstamp latest_ = 0; ///< ngtcp2 aborts when time goes back
     Duration skipped_{};       ///< by how much ngtcp2's time is ahead of ours
     Instant last_authentic_;

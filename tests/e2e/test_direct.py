@@ -87,6 +87,24 @@ class Direct(Scenario):
         self.assertGreater(reports["relay"]["rtt_ms"], 0)
         self.assertEqual({report["agent"] for report in reports.values()}, {agent.name})
         self.assertEqual(reports["automatic"]["mtu"], 1472, "what Ethernet leaves for UDP over IPv4")
+        self.assertIn("address-and-port-dependent filtering, ports preserved", reports["automatic"]["nat"])
+        self.assertIn("address-dependent filtering, ports preserved", reports["automatic"]["agent_nat"])
+        stream = PacedStream(forward.connect(), seed=3)
+        loss = lambda: json.loads(client.run("status", "--json").out)[0]["loss"]  # noqa: E731
+        until(lambda: loss() == 0, 10, "there are enough packets to tell the loss")
+        self.lab.sites[-1].link.set_loss(10)
+        until(lambda: (loss() or 0) > 0.01, 20, "losses are shown")
+        self.lab.sites[-1].link.set_loss(0)
+        report = json.loads(client.run("status", "--json").out)[0]
+        # 4,096 bytes 50 times a second in each direction, as long as the machine keeps up
+        for rate in report["sent_per_second"], report["received_per_second"]:
+            self.assertGreater(rate, 20_000)
+            self.assertLess(rate, 2_000_000)
+        stream.finish()
+        head, *lines = client.run("status").out.splitlines()
+        self.assertEqual(head.split(), ["PROCESS", "COMMAND", "AGENT", "PATH", "SINCE", "RTT", "LOSS", "MTU", "SENT",
+                                        "RECEIVED", "SENDING", "RECEIVING"])
+        self.assertTrue(any(line.strip().startswith("agent: endpoint-independent mapping") for line in lines), lines)
         forward.process.kill()
         relayed.stop()
         shown = client.run("status")
@@ -198,6 +216,9 @@ class Direct(Scenario):
                 done = configured.run("connect", "--direct", "-n", agent.name, "127.0.0.1:22")
                 self.assertEqual(done.code, Exit.no_direct_path, done)
                 self.assertIn(f'there is no direct path to agent "{agent.name}": {why}', done.err)
+                waiting = configured.run("forward", "--direct", "-n", agent.name, "-l", "0", "127.0.0.1:22")
+                self.assertEqual(waiting.code, Exit.no_direct_path, waiting)
+                self.assertIn(f'there is no direct path to agent "{agent.name}": {why}', waiting.err)
                 self.assertEqual(direct.packets, 0)
                 agent.process.stop()
 

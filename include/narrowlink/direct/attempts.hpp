@@ -74,6 +74,7 @@ private:
         bool has_candidates = false; ///< did the gateway see the peer?
         std::uint32_t attempt = 0;
         bool reported = false;               ///< how the attempt has ended
+        bool has_failed = false;             ///< one of them
         bool fresh = false;                  ///< it uses `sockets`, else the main ones
         std::vector<SocketPtr> sockets = {}; ///< by their number
         std::string unreachable = {};        ///< why, if the gateway says so

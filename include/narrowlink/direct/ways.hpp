@@ -10,6 +10,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <string>
 
 namespace narrowlink::direct {
 
@@ -64,6 +65,9 @@ public:
     void close(Instant now, CarriedPair&);
 
     [[nodiscard]] bool contains(const WayName& name) const { return ways_.contains(name); }
+
+    /// Why the direct ways of this pair are not used, as the end of a sentence; empty if it has none.
+    [[nodiscard]] std::string obstacle(CarriedPair&) const;
 
     /// May this be a probe of the MTU of this way?
     [[nodiscard]] bool is_size_probe(const WayName&, Bytes datagram) const;

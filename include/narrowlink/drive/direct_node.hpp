@@ -71,6 +71,9 @@ public:
         return mapper_.mapping();
     }
 
+    /// What stands before this node, for people; empty while it is not known.
+    [[nodiscard]] std::string nat() const;
+
     /// A pair may have something to send, or its carrier has changed.
     void wake() { egress_.set(); }
 
@@ -89,6 +92,7 @@ private:
     UdpSockets sockets_;
     direct::Node core_;
     PortMapper mapper_;
+    std::map<control::Family, std::string> nats_;
     std::vector<std::byte> block_;
 };
 

@@ -149,6 +149,8 @@ public:
         std::uint64_t datagrams_dropped = 0; ///< because a queue was full
         std::uint64_t bytes_sent = 0;        ///< in packets, with all overhead
         std::uint64_t bytes_received = 0;    ///< the same; of packets for this connection
+        std::uint64_t packets_received = 0;  ///< after the handshake
+        std::uint64_t packets_missing = 0;   ///< that the peer sent between those, and did not arrive
     };
 
     /// Begins on path 0. `random` must outlive the connection.

@@ -580,6 +580,8 @@ TEST(Node, SaysWhatIsInTheWay)
     both.client.node.punch(both.now, TwoNodes::punch(1, {}), pair);
     EXPECT_EQ(why(), "UDP is blocked between the agent and the gateway");
     both.client.node.punch(both.now, TwoNodes::punch(2, {address("192.0.2.66:1000")}), pair);
+    EXPECT_EQ(why(), "the two sides are trying to open one");
+    both.run_for(seconds{4});
     EXPECT_EQ(why(), "no probe got through between the two NATs");
     both.client.node.handle_unreachable({.pair = {}, .message = "it counts"}, pair);
     EXPECT_EQ(why(), "it counts");

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+namespace narrowlink::quic {
+
+/// Counts the peer's packets that have arrived, and concludes from their numbers how many have not.
+/// Both are a little wrong for a moment when packets overtake each other.
+class ArrivalCount {
+public:
+    /// A packet that passed the AEAD; of its number only the lowest `bits` are known.
+    void handle(std::uint64_t truncated, unsigned bits)
+    {
+        const std::uint64_t number = expand(truncated, bits);
+        if (arrived_ == 0)
+            next_ = first_ = number;
+        ++arrived_;
+        next_ = std::max(next_, number + 1);
+        first_ = std::min(first_, number);
+    }
+
+    [[nodiscard]] std::uint64_t arrived() const { return arrived_; }
+
+    [[nodiscard]] std::uint64_t missing() const
+    {
+        const std::uint64_t sent = next_ - first_;
+        return sent > arrived_ ? sent - arrived_ : 0;
+    }
+
+private:
+    /// RFC 9000, appendix A.3.
+    [[nodiscard]] std::uint64_t expand(std::uint64_t truncated, unsigned bits) const
+    {
+        const std::uint64_t window = std::uint64_t{1} << bits;
+        const std::uint64_t candidate = (next_ & ~(window - 1)) | truncated;
+        if (candidate + window / 2 <= next_)
+            return candidate + window;
+        if (candidate > next_ + window / 2 && candidate >= window)
+            return candidate - window;
+        return candidate;
+    }
+
+    std::uint64_t arrived_ = 0;
+    std::uint64_t first_ = 0, next_ = 0; ///< numbers
+};
+
+} // namespace narrowlink::quic
