@@ -190,7 +190,8 @@ LogLevel ERROR
 
 
 class Narrowlink(Subject):
-    """gateway, agent and client as in the five-minute tutorial; the client runs `forward`, and stays on the relay."""
+    """gateway, agent and client as in the five-minute tutorial; the client runs `forward`, and stays on the relay over
+    WebSocket."""
 
     name = "narrowlink"
     title = "Narrowlink"
@@ -210,8 +211,11 @@ class Narrowlink(Subject):
         self.client_join = self.issue("client", "bench-client")
         self.start_part("agent", [self.binary("agent"), "--join", agent_join, "--state", self.state / "agent"])
         self.wait_listed()
-        self.start_part("client", [self.binary("client"), "--join", self.client_join, "forward", "--relay", "-n",
-                                   self.agent_name, "-l", self.near, self.target])
+        # Over UDP it is another relay, which `bench/run --direct` compares with this one.
+        self.configuration = self.state / "client.yaml"
+        self.configuration.write_text("relay: websocket\n")
+        self.start_part("client", [self.binary("client"), "-c", self.configuration, "--join", self.client_join, "forward",
+                                   "--relay", "-n", self.agent_name, "-l", self.near, self.target])
         self.wait_ready(self.near, "forward")
 
     def start_gateway(self) -> None:
@@ -239,8 +243,8 @@ class Narrowlink(Subject):
         wait_until(listed, 20, "Narrowlink: the agent in the client's list")
 
     def first_byte_command(self) -> list:
-        return [self.binary("client"), "--join", self.client_join, "connect", "--relay", "-n", self.agent_name,
-                self.target]
+        return [self.binary("client"), "-c", self.configuration, "--join", self.client_join, "connect", "--relay", "-n",
+                self.agent_name, self.target]
 
 
 def gateway_and_token(join: str) -> tuple[str, str]:

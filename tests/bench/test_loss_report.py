@@ -14,6 +14,7 @@ from narrowlink_bench.loss import measures, place, report, subjects  # noqa: E40
 
 figures = {"tcp-cubic": (10, 8, 9), "tcp-bbr": (90, 80, 100), "narrowlink-websocket": (5, 4, 6),
            "narrowlink-websocket-bbr": (80, 70, 90), "narrowlink-udp": (20, 25, 15), "narrowlink-direct": (30, 31, 29),
+           "narrowlink-direct-cubic": (15, 14, 16),
            "quic-cubic-rfc": (10, 9, 11), "quic-cubic": (33, 32, 30), "quic-bbr": (64, 96, 60)}
 
 
@@ -112,7 +113,7 @@ ESTAB 0 0 10.77.1.2:40002 10.77.3.2:4430 users:(("narrowlink-clie",pid=123,fd=9)
 \t bbr wscale:7,7 rto:220 rtt:20/5
 """
         lab = SimpleNamespace(gateway_address="G", client=None, check=lambda *_: SimpleNamespace(out=shown))
-        subject = subjects.Narrowlink(lab, None, None, "websocket", "bbr")
+        subject = subjects.Narrowlink(lab, None, SimpleNamespace(congestion="bbr"), "websocket", "bbr")
         self.assertEqual(subject.name, "narrowlink-websocket-bbr")
         for pid, expected in ((12, ["cubic"]), (123, ["bbr"]), (3, [])):
             subject.forward = SimpleNamespace(process=SimpleNamespace(pid=pid))

@@ -4,7 +4,7 @@ import time
 
 from lab import PacedStream, Scenario, TcpServer, echo, main, start_all, until
 
-RESUMES_WITHIN = 2  # seconds after the network's return; the promise of the README
+RESUMES_WITHIN = 2  # seconds after the network's return: attempts come every 0.5 s (docs/architecture.md)
 SESSION_ENDS_AFTER = 8  # seconds of silence
 
 

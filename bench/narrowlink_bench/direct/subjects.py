@@ -1,6 +1,7 @@
 """What is measured from one end of a place to the other."""
 
 import itertools
+import copy
 import json
 import os
 import subprocess
@@ -158,6 +159,7 @@ class Nodes:
     """A gateway, an agent and a target, for all clients of a place."""
 
     agent_name = "far"
+    congestion = "bbr"
 
     def __init__(self, lab, programs):
         self.gateway = Gateway(lab, port=4430, public=f"{lab.gateway_address}:4430").start()
@@ -165,6 +167,13 @@ class Nodes:
         self.join = self.gateway.token("client", "near")
         target = lab.start([programs / "bench_target"], "bench_target", lab.agent, stdout=subprocess.PIPE)
         self.target = target.stdout.readline().decode().split()[1]
+
+    def with_congestion(self, congestion):
+        """The same with another agent, which sends with this congestion control, as its clients have to."""
+        nodes = copy.copy(self)
+        nodes.agent_name, nodes.congestion = f"{self.agent_name}-{congestion}", congestion
+        nodes.agent = self.gateway.agent(nodes.agent_name, configuration=f"congestion_control: {congestion}\n").start()
+        return nodes
 
 
 class Narrowlink(Subject):
@@ -180,8 +189,9 @@ class Narrowlink(Subject):
 
     def start(self):
         relay = "udp" if self.way == "udp" else "websocket"
-        self.client = Client(self.lab, None, f"client-{self.way}",
-                             configuration=f"join: {self.nodes.join}\nrelay: {relay}\n")
+        self.client = Client(self.lab, None, f"client-{self.name}",
+                             configuration=f"join: {self.nodes.join}\nrelay: {relay}\n"
+                                           f"congestion_control: {self.nodes.congestion}\n")
         self.client.until_agent(self.nodes.agent_name)
         self.forward = self.client.forward(self.nodes.agent_name, self.nodes.target,
                                            *([] if self.way == "direct" else ["--relay"]))

@@ -39,10 +39,10 @@ class LossBench(DirectBench):
     def measure(self, wanted):
         with self.place(LossyLink) as lab:
             subjects = self.start_all(self.subjects(lab))
-            direct = next((subject for subject in subjects if subject.name == "narrowlink-direct"), None)
-            if direct:  # its search for the largest packet is over, and measures nothing of the losses
-                self.attempt(direct.name, "start", lambda: until(lambda: direct.status()["mtu"] == PAYLOAD, 20,
-                                                                 f"packets are of {PAYLOAD} bytes"))
+            for direct in (subject for subject in subjects if getattr(subject, "way", "") == "direct"):
+                # Its search for the largest packet is over, and measures nothing of the losses.
+                self.attempt(direct.name, "start", lambda direct=direct: until(
+                    lambda: direct.status()["mtu"] == PAYLOAD, 20, f"packets are of {PAYLOAD} bytes"))
             for percent in wanted:
                 lab.set_loss(int(percent))
                 self.interleave(subjects, self.plan.runs, self.throughput, [(percent,)])
@@ -54,6 +54,7 @@ class LossBench(DirectBench):
         return [*(Tcp(lab, self.programs, name) for name in congestions),
                 *(Narrowlink(lab, self.programs, nodes, "websocket", name) for name in congestions),
                 *(Narrowlink(lab, self.programs, nodes, way) for way in ("udp", "direct")),
+                Narrowlink(lab, self.programs, nodes.with_congestion("cubic"), "direct"),
                 *(BareQuic(lab, self.programs, self.binaries / "bench" / "quic_bare", PAYLOAD, name, segment)
                   for name, segment in (("cubic", PAYLOAD), ("cubic", SEGMENT), ("bbr", SEGMENT)))]
 

@@ -16,6 +16,7 @@ looks = {  # title, colour
     "narrowlink-websocket-bbr": ("relay over WebSocket, TCP BBR", "#4a7fb8"),
     "narrowlink-udp": ("relay over UDP", "#d9822b"),
     "narrowlink-direct": ("Narrowlink, direct", "#1f5fa8"),
+    "narrowlink-direct-cubic": ("the same with CUBIC", "#12365f"),
     "quic-cubic-rfc": ("bare QUIC, CUBIC as in RFC 9002", "#dcd9b0"),
     "quic-cubic": ("bare QUIC, CUBIC as Narrowlink's", "#b5b062"),
     "quic-bbr": ("bare QUIC, BBR", "#88b04b"),

@@ -32,6 +32,8 @@ class Narrowlink(direct.Narrowlink):
         self.tcp = tcp
         if tcp != "cubic":
             self.name += f"-{tcp}"
+        if nodes.congestion != "bbr":
+            self.name += f"-{nodes.congestion}"
 
     def start(self):
         self.lab.choose_tcp(self.tcp)
