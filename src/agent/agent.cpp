@@ -50,6 +50,8 @@ private:
     };
 
     static constexpr std::size_t most_pairs = 1'024;
+    /// While the gateway is away attempts may be frequent.
+    static constexpr Duration same_trouble_interval = std::chrono::seconds{30};
 
     void handle_session(const control::NodeSession::Established&) override;
     void handle_session_lost(const std::string& sentence, Duration wait) override;
@@ -71,6 +73,8 @@ private:
     Random* random_;
     std::function<void(bool)> on_session_;
     std::string name_;
+    std::string last_trouble_;
+    Instant repeat_trouble_at_{};
     std::map<PairKey, std::unique_ptr<ServedPair>> pairs_;
     drive::RelayNode node_;
     drive::DirectNode direct_;
@@ -125,6 +129,7 @@ net::awaitable<void> Agent::Impl::run_node()
 void Agent::Impl::handle_session(const control::NodeSession::Established& session)
 {
     name_ = session.name;
+    last_trouble_.clear();
     io::log_event(LogLevel::info, "gateway_connected", "agent", session.name, "user", session.user,
                   "session", session.session);
     on_session_(true);
@@ -132,7 +137,12 @@ void Agent::Impl::handle_session(const control::NodeSession::Established& sessio
 
 void Agent::Impl::handle_session_lost(const std::string& sentence, Duration wait)
 {
-    io::log_event(LogLevel::warning, "gateway_lost", "reason", sentence, "retry_in", wait);
+    const Instant now = io::now();
+    if (sentence != last_trouble_ || now >= repeat_trouble_at_) {
+        io::log_event(LogLevel::warning, "gateway_lost", "reason", sentence, "retry_in", wait);
+        last_trouble_ = sentence;
+        repeat_trouble_at_ = now + same_trouble_interval;
+    }
     on_session_(false);
 }
 

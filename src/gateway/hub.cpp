@@ -72,7 +72,8 @@ std::optional<nat::ProbePacket> Hub::handle_datagram(const control::Rendezvous::
                                                      Bytes datagram)
 {
     auto answer = rendezvous_.handle_datagram(io::now(), arrival, datagram);
-    drain();
+    if (answer || rendezvous_.has_output()) // else a stranger's: it costs no more than looking at it
+        drain();
     return answer;
 }
 

@@ -102,6 +102,12 @@ public:
     std::optional<Send> poll_message();
     std::optional<Transmit> poll_transmit();
 
+    /// Is there anything to poll?
+    [[nodiscard]] bool has_output() const
+    {
+        return !messages_.empty() || !transmits_.empty() || !proved_.empty();
+    }
+
     /// A node has proved where its main socket is, by repeating what only that address was sent.
     struct Proved {
         SessionId session;
