@@ -396,7 +396,10 @@ TEST(Pair, LeavesACarrierOnWhichTheRoundTripIsMuchLonger)
     EXPECT_EQ(ends.client.pair.current(), CarrierKind::websocket_relay);
     ASSERT_EQ(ends.client.count<PathChanged>(), 3U) << "there and back";
     EXPECT_EQ(ends.client.find<PathChanged>()->reason, ChangeReason::slower);
-    talk(seconds{60});
+    talk(seconds{30});
+    ends.client.pair.handle_carrier_restored(ends.now, TwoPairs::second); // another attempt has found it
+    EXPECT_TRUE(ends.client.pair.is_left_for_faster(TwoPairs::second));
+    talk(seconds{30});
     EXPECT_EQ(ends.client.count<PathChanged>(), 3U) << "and it stays";
     EXPECT_EQ(TwoPairs::heard(ends.agent, id), said);
 
