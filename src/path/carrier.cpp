@@ -12,4 +12,14 @@ std::string_view to_string(CarrierKind kind)
     return "unknown";
 }
 
+int rank(CarrierKind kind)
+{
+    switch (kind) {
+    case CarrierKind::websocket_relay: return 1;
+    case CarrierKind::udp_relay: return 2;
+    case CarrierKind::direct_udp: return 3;
+    }
+    return 0;
+}
+
 } // namespace narrowlink::path

@@ -60,7 +60,15 @@
 // A carrier that died or did not answer is left alone for a while that doubles each time, until it has
 // worked for ten times as long. Once it is known to work again, that while is over, or shorter.
 //
-// What goes out by which carrier: pair_transmit.cpp.
+//   a path on which the round trip is longer than on the one before
+//                    → immediate migration to the same carrier, as a new path, as soon as that is known. What
+//                      was sent before the migration was acknowledged faster, and BBR would keep the window
+//                      that is right for that for ten seconds.
+//   an answer that came late for QUIC
+//                    → immediate migration there. With a faster path in use the agent gives up the
+//                      connection ID of its answer before that has arrived.
+//
+// What goes out by which carrier: pair_transmit.cpp. What round trips say: pair_round_trip.cpp.
 
 #include "narrowlink/path/pair.hpp"
 
@@ -71,7 +79,6 @@ namespace narrowlink::path {
 namespace {
 
 constexpr quic::PathId relay_path{0};
-constexpr Duration shortest_stay = std::chrono::seconds{1};
 constexpr Duration longest_stay = std::chrono::seconds{4};
 constexpr Duration shortest_silence = std::chrono::milliseconds{250};
 constexpr Duration longest_silence = std::chrono::seconds{3}; ///< or three round trips
@@ -83,31 +90,12 @@ constexpr Duration first_mistrust = std::chrono::seconds{1};
 constexpr unsigned most_doublings = 5;
 constexpr unsigned most_unanswered = 3; ///< migrations without the WebSocket
 constexpr unsigned forgiven_after = 10; ///< times the rest
-constexpr unsigned enough_round_trips = 5;
-constexpr Duration slow_rest = std::chrono::minutes{5};
 constexpr Duration relay_patience = std::chrono::seconds{2}; ///< with a relay over UDP
 constexpr Duration busy_wait = std::chrono::milliseconds{100}; ///< about a round trip
-
-/// The better, the higher.
-int rank(CarrierKind kind)
-{
-    switch (kind) {
-    case CarrierKind::websocket_relay: return 1;
-    case CarrierKind::udp_relay: return 2;
-    case CarrierKind::direct_udp: return 3;
-    }
-    return 0;
-}
 
 Duration doubled(Duration first, unsigned times)
 {
     return first * (1U << std::min(times, most_doublings));
-}
-
-/// So that it can be felt, and is not due to one late packet.
-bool is_much_longer(Duration round_trip, Duration other)
-{
-    return round_trip > 2 * other + std::chrono::milliseconds{50};
 }
 
 } // namespace
@@ -278,6 +266,7 @@ void Pair::decide(Instant now)
         leave_dead(now);
         leave_slow(now);
         upgrade(now);
+        forget_faster(now);
         watch_peer(now);
     }
     settle(now);
@@ -352,42 +341,6 @@ void Pair::upgrade(Instant now)
     migrate(now, *better, quic::Connection::Migration::validated, ChangeReason::better);
 }
 
-/// As slow as it was last time, while what is in use is not.
-bool Pair::is_left_alone(Instant now, const Known& known) const
-{
-    if (now >= known.slow_until || !current_ || !carriers_.contains(*current_))
-        return false;
-    const Known& in_use = carriers_.at(*current_);
-    return &in_use != &known && in_use.round_trip &&
-           is_much_longer(*known.round_trip, *in_use.round_trip);
-}
-
-/// A carrier of a lower rank on which the round trip was much shorter.
-std::optional<CarrierId> Pair::much_faster(Instant now) const
-{
-    const auto here = carrier_of(connection_.current_path());
-    if (!client_ || !here || here != current_ || round_trips_ < enough_round_trips)
-        return std::nullopt;
-    const Known& in_use = carriers_.at(*here);
-    std::optional<CarrierId> found;
-    for (const auto& [id, known] : carriers_)
-        if (now >= known.usable_from && known.round_trip &&
-            rank(known.carrier.kind) < rank(in_use.carrier.kind) &&
-            is_much_longer(*in_use.round_trip, *known.round_trip) &&
-            (!found || rank(known.carrier.kind) > rank(carriers_.at(*found).carrier.kind)))
-            found = id;
-    return found;
-}
-
-void Pair::leave_slow(Instant now)
-{
-    const auto to = much_faster(now);
-    if (!to || now < may_migrate_at())
-        return;
-    carriers_.at(*current_).slow_until = now + slow_rest;
-    migrate(now, *to, quic::Connection::Migration::validated, ChangeReason::slower);
-}
-
 /// Whether the peer sends data on the path that was taken up last.
 void Pair::watch_peer(Instant now)
 {
@@ -408,15 +361,6 @@ void Pair::watch_peer(Instant now)
 bool Pair::may_take_new_path() const
 {
     return rebound_ && !is_untried();
-}
-
-/// Whether what is known of the round trip comes from a packet of before the migration. It may have
-/// waited for a whole outage, and every timer would now last several times as long.
-bool Pair::is_round_trip_older() const
-{
-    const Duration round_trip = connection_.statistics().latest_rtt; // a migration forgets it
-    return client_ && !refreshed_ && round_trip > shortest_stay &&
-           round_trip > latest_ - asked_at_;
 }
 
 void Pair::ask_peer(Instant now)
@@ -468,6 +412,8 @@ bool Pair::migrate(Instant now, CarrierId to, quic::Connection::Migration how,
     answer_due_ = answer_due_ || started;
     wake_ = wake_ || started;
     if (started) {
+        if (current_ && carriers_.contains(*current_))
+            round_trip_before_ = carriers_.at(*current_).round_trip;
         unanswered_ = is_untried() ? unanswered_ + 1 : 0;
         reason_ = reason;
         refreshed_ = false;
@@ -502,6 +448,16 @@ void Pair::handle_validated(const quic::PathValidated& validated)
     carriers_.at(*id).validated = true;
     if (client_ && id == carrier_of(connection_.current_path()))
         ask_peer(latest_);
+}
+
+/// The migration goes on without QUIC's validation, which cannot succeed: the path has just proved itself.
+void Pair::handle_answered_late(quic::PathId path)
+{
+    const auto id = carrier_of(path);
+    if (!id)
+        return;
+    migrate(latest_, *id, quic::Connection::Migration::immediate, reason_);
+    settle(latest_);
 }
 
 /// Makes current_ what QUIC's path says.
@@ -565,30 +521,6 @@ void Pair::observe(Instant now)
         outstanding_since_ = never;
     else if (outstanding_since_ == never)
         outstanding_since_ = now;
-}
-
-/// Tells the first round trip on a carrier, and remembers the last.
-void Pair::measure()
-{
-    const auto statistics = connection_.statistics();
-    if (!current_ || !statistics.has_rtt || !connection_.is_connected())
-        return;
-    rtt_ = statistics.smoothed_rtt;
-    note_round_trip(statistics);
-    if (std::exchange(measure_due_, false))
-        changes_.emplace_back(PathMeasured{*current(), statistics.smoothed_rtt});
-}
-
-/// What is known from before counts until there is better knowledge.
-void Pair::note_round_trip(const quic::Connection::Statistics& statistics)
-{
-    if (current_ != carrier_of(connection_.current_path()))
-        return;
-    if (connection_.last_acknowledged() == latest_)
-        ++round_trips_;
-    std::optional<Duration>& round_trip = carriers_.at(*current_).round_trip;
-    if (!round_trip || round_trips_ >= enough_round_trips || statistics.shortest_rtt < *round_trip)
-        round_trip = statistics.shortest_rtt;
 }
 
 void Pair::handle_packets(Instant now, CarrierId id, Bytes train, std::size_t segment_size,
@@ -686,6 +618,8 @@ std::optional<Event> Pair::poll_event()
         return std::nullopt;
     if (const auto* validated = std::get_if<quic::PathValidated>(&*event))
         handle_validated(*validated);
+    if (const auto* late = std::get_if<quic::PathAnsweredLate>(&*event))
+        handle_answered_late(late->path);
     if (auto* closed = std::get_if<quic::Closed>(&*event); closed && given_up_)
         closed->reason = make_error_code(quic::Error::timed_out);
     return std::move(*event);
@@ -706,6 +640,8 @@ Instant Pair::deadline() const
     next = std::min({next, pong_watch_at(), std::max(silent_at(), may_leave_at())});
     if (much_faster(latest_))
         next = std::min(next, may_migrate_at());
+    if (remembers_faster())
+        next = std::min(next, retry_at_);
     for (const auto& [id, known] : carriers_)
         if (rank(known.carrier.kind) > rank(carriers_.at(*current_).carrier.kind))
             next = std::min(next, std::max(is_left_alone(latest_, known) ? known.slow_until

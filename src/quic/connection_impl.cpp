@@ -195,8 +195,13 @@ ngtcp2_callbacks Connection::Impl::callbacks(bool server)
     };
     c.remove_connection_id = [](ngtcp2_conn*, const ngtcp2_cid* cid, void* user) {
         Impl& self = of(user);
-        if (const ConnectionId id = as_array(*cid); self.issued_.erase(id) != 0)
-            self.events_.push_back(ConnectionIdRetired{id});
+        const ConnectionId id = as_array(*cid);
+        if (self.issued_.erase(id) == 0)
+            return 0;
+        self.events_.push_back(ConnectionIdRetired{id});
+        if (self.retired_.size() == most_retired)
+            self.retired_.pop_front();
+        self.retired_.push_back(id);
         return 0;
     };
     c.path_validation = [](ngtcp2_conn*, std::uint32_t, const ngtcp2_path* path,
@@ -381,8 +386,10 @@ void Connection::Impl::handle_packet(Instant now, PathId path, Bytes packet, std
     if (closing_ || (conn_ == nullptr && (!server_ || !accept(now, path, packet))))
         return;
     const auto destination = destination_of(packet);
-    if (destination && !issued_.contains(*destination))
+    if (destination && !issued_.contains(*destination)) {
+        note_late_answer(path, *destination);
         return;
+    }
     last_arrival_ = now;
     bytes_received_ += packet.size();
 
@@ -397,9 +404,10 @@ void Connection::Impl::handle_packet(Instant now, PathId path, Bytes packet, std
     const ngtcp2_pkt_info info{.ecn = ecn};
     const std::uint64_t opened_before = opened_packets;
     const std::uint64_t challenges_before = opened_challenges;
-    const std::uint64_t in_flight_before = bytes_in_flight();
-    const int result = ngtcp2_conn_read_pkt(conn_, &label.path, &info, octets(packet),
-                                            packet.size(), timestamp(now));
+    const ngtcp2_conn_info before = this->info();
+    const ngtcp2_tstamp ts = timestamp(now);
+    const int result =
+        ngtcp2_conn_read_pkt(conn_, &label.path, &info, octets(packet), packet.size(), ts);
     if (opened_packets != opened_before) {
         last_authentic_ = std::max(last_authentic_, now);
         if (opened_number.bits != 0)
@@ -408,18 +416,38 @@ void Connection::Impl::handle_packet(Instant now, PathId path, Bytes packet, std
     if (opened_challenges != challenges_before)
         unanswered_challenges_ = std::min(unanswered_challenges_ + 1, most_unanswered_challenges);
     // Nothing is sent while a packet is read, and losses are only declared with an acknowledgement.
-    if (bytes_in_flight() < in_flight_before)
+    if (this->info().bytes_in_flight < before.bytes_in_flight) {
         last_acknowledged_ = std::max(last_acknowledged_, now);
+        note_round_trip(before.latest_rtt, ts);
+    }
     if (result != 0)
         fail(result);
     follow_path();
 }
 
-std::uint64_t Connection::Impl::bytes_in_flight() const
+/// Nobody but the peer, and whoever has seen its packets, knows our connection IDs.
+void Connection::Impl::note_late_answer(PathId path, const ConnectionId& to)
+{
+    if (!server_ && target_ == path && path != current_path_ && is_connected() &&
+        std::ranges::find(retired_, to) != retired_.end())
+        events_.push_back(PathAnsweredLate{path});
+}
+
+/// A round trip that is longer than the time on this path began on the one before.
+void Connection::Impl::note_round_trip(ngtcp2_duration before, ngtcp2_tstamp ts)
+{
+    const ngtcp2_duration latest = info().latest_rtt;
+    if (latest == before || latest > ts - path_taken_at_)
+        return;
+    const Duration round_trip{static_cast<Duration::rep>(latest)};
+    own_shortest_rtt_ = std::min(own_shortest_rtt_.value_or(round_trip), round_trip);
+}
+
+ngtcp2_conn_info Connection::Impl::info() const
 {
     ngtcp2_conn_info info;
     ngtcp2_conn_get_conn_info(conn_, &info);
-    return info.bytes_in_flight;
+    return info;
 }
 
 void Connection::Impl::follow_path()
@@ -431,8 +459,11 @@ void Connection::Impl::follow_path()
     if (!path)
         return;
     const std::uint32_t number = PathTable::number_of(address);
-    if (std::exchange(path_number_, number) != number || *path != current_path_)
+    if (std::exchange(path_number_, number) != number || *path != current_path_) {
         next_send_ = {}; // it was by the round trip of the path before
+        own_shortest_rtt_.reset();
+        path_taken_at_ = latest_;
+    }
     if (*path == current_path_)
         return;
     current_path_ = *path;
@@ -517,9 +548,7 @@ void Connection::Impl::handle_path_restored(Instant now)
 
 void Connection::Impl::make_probe_worthwhile()
 {
-    ngtcp2_conn_info info;
-    ngtcp2_conn_get_conn_info(conn_, &info);
-    if (is_connected() && info.bytes_in_flight >= info.cwnd)
+    if (const ngtcp2_conn_info now = info(); is_connected() && now.bytes_in_flight >= now.cwnd)
         ngtcp2_conn_extend_max_streams_uni(conn_, 1);
 }
 
@@ -631,13 +660,13 @@ Connection::Statistics Connection::Impl::statistics() const
     s.datagrams_dropped = datagrams_dropped_ + (http3_ ? http3_->datagrams_dropped() : 0);
     if (conn_ == nullptr)
         return s;
-    ngtcp2_conn_info info;
-    ngtcp2_conn_get_conn_info(conn_, &info);
+    const ngtcp2_conn_info info = this->info();
     s.smoothed_rtt = Duration{static_cast<Duration::rep>(info.smoothed_rtt)};
     s.latest_rtt = Duration{static_cast<Duration::rep>(info.latest_rtt)};
     s.has_rtt = info.min_rtt != UINT64_MAX;
     if (s.has_rtt)
         s.shortest_rtt = Duration{static_cast<Duration::rep>(info.min_rtt)};
+    s.own_shortest_rtt = own_shortest_rtt_;
     s.congestion_window = info.cwnd;
     s.bytes_in_flight = info.bytes_in_flight;
     s.probe_timeout = Duration{static_cast<Duration::rep>(ngtcp2_conn_get_pto(conn_))};

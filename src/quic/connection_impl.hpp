@@ -63,6 +63,7 @@ private:
 
     static constexpr std::size_t most_datagram_bytes = 1'024 * 1'024;
     static constexpr int most_unanswered_challenges = 4; ///< ngtcp2 keeps no more
+    static constexpr std::size_t most_retired = 16;
     static constexpr std::size_t connection_id_size = std::tuple_size_v<ConnectionId>;
 
     static ngtcp2_callbacks callbacks(bool server);
@@ -82,7 +83,9 @@ private:
     }
 
     void note_written(std::size_t size);
-    [[nodiscard]] std::uint64_t bytes_in_flight() const;
+    [[nodiscard]] ngtcp2_conn_info info() const;
+    void note_round_trip(ngtcp2_duration before, ngtcp2_tstamp ts);
+    void note_late_answer(PathId path, const ConnectionId& to);
     void pace(Instant now, std::size_t sent);
     void follow_path();
     ngtcp2_tstamp timestamp(Instant now);
@@ -126,8 +129,11 @@ private:
     PathTable paths_;
     PathId current_path_{};
     std::uint32_t path_number_ = 0; ///< in paths_: the same one may be taken up anew
+    ngtcp2_tstamp path_taken_at_ = 0;
+    std::optional<Duration> own_shortest_rtt_; ///< of what was sent since
     std::map<PathId, PathLimits> limits_;
-    std::set<ConnectionId> issued_; ///< server: what a packet may be addressed to
+    std::set<ConnectionId> issued_;    ///< what a packet may be addressed to
+    std::deque<ConnectionId> retired_; ///< the last that were, see PathAnsweredLate
     std::vector<std::byte> held_;   ///< a packet that came up while a train for another path was filled
     PathId held_path_{};
     std::uint8_t held_ecn_ = 0;

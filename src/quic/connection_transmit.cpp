@@ -145,8 +145,7 @@ Connection::Transmit Connection::Impl::poll_transmit(Instant now, MutableBytes b
 /// unpaced before a migration, and stand still for it.
 void Connection::Impl::pace(Instant now, std::size_t sent)
 {
-    ngtcp2_conn_info info;
-    ngtcp2_conn_get_conn_info(conn_, &info);
+    const ngtcp2_conn_info info = this->info();
     const bool has_rtt_sample = info.min_rtt != UINT64_MAX; // on this path
     if (sent == 0 || !has_rtt_sample || info.cwnd == 0)
         return;

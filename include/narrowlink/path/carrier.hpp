@@ -15,6 +15,9 @@ enum class CarrierKind {
 
 std::string_view to_string(CarrierKind);
 
+/// The better, the higher.
+int rank(CarrierKind);
+
 /// One carrier of one pair, numbered by its owner; never used again within the pair.
 enum class CarrierId : std::uint32_t {};
 

@@ -142,6 +142,8 @@ private:
         std::vector<std::byte> bytes;
     };
 
+    static constexpr Duration shortest_stay = std::chrono::seconds{1}; ///< on a path
+
     Pair(const Config&, bool client, quic::Connection, Instant now);
 
     static quic::PathId path_of(CarrierId, const Carrier&);
@@ -165,6 +167,8 @@ private:
     void watch_peer(Instant now);
     void ask_peer(Instant now);
     [[nodiscard]] bool is_round_trip_older() const;
+    [[nodiscard]] bool remembers_faster() const;
+    void forget_faster(Instant now);
     [[nodiscard]] bool may_take_new_path() const;
     [[nodiscard]] Instant pong_overdue_at() const;
     [[nodiscard]] Instant pong_watch_at() const;
@@ -180,11 +184,12 @@ private:
     void forget_round_trip(Instant now);
     void observe(Instant now);
     void measure();
-    void note_round_trip(const quic::Connection::Statistics&);
+    void note_round_trip(Duration shortest);
     void note_failure(Instant now, CarrierId);
     void keep(const quic::Connection::Transmit&, Bytes block);
     quic::Connection::Transmit take(quic::PathId, MutableBytes block);
     void handle_validated(const quic::PathValidated&);
+    void handle_answered_late(quic::PathId);
     void give_up(Instant now);
 
     Config config_;
@@ -197,6 +202,7 @@ private:
     std::optional<Duration> rtt_;   ///< the last that was measured on the carrier in use
     bool measure_due_ = false;
     unsigned round_trips_ = 0; ///< measured on the path in use
+    std::optional<Duration> round_trip_before_; ///< on the carrier that was left last
     bool has_started_ = false; ///< there was a carrier once
     std::deque<Waiting> waiting_;
     Instant changed_at_;            ///< since when there is a carrier, or none
@@ -210,7 +216,7 @@ private:
     Duration probe_wait_{};
     Instant forget_round_trip_at_ = never; ///< if it is still that of an outage
     bool misled_ = false;    ///< the round trip of this path was one of before, see watch_peer()
-    bool refreshed_ = false;        ///< the last migration was because the round trip was an older one
+    bool refreshed_ = false; ///< the last migration was because of what was known of an older round trip
     bool rebound_ = false; ///< the last migration was to no new path, see may_take_new_path()
     Instant asked_at_{};            ///< when the peer's pong began to be waited for
     Instant latest_{};              ///< of the times that were passed in

@@ -72,6 +72,12 @@ struct PathValidated {
     bool succeeded;
 };
 
+/// While the path was validated something came there for a connection ID that the peer has given up since,
+/// as it does three probe timeouts of the path in use later: that path works, and QUIC will not say so.
+struct PathAnsweredLate {
+    PathId path;
+};
+
 /// current_path() has changed: by migrate(), or because the client has migrated (agent).
 struct PathTaken {
     PathId path;
@@ -85,7 +91,7 @@ struct Closed {
 
 using Event = std::variant<Connected, RequestReceived, ResponseReceived, Readable, Writable,
                            StreamReset, StreamsAvailable, ConnectionIdIssued, ConnectionIdRetired,
-                           PathValidated, PathTaken, Closed>;
+                           PathValidated, PathAnsweredLate, PathTaken, Closed>;
 
 /// HTTP/3 error codes we send (RFC 9114 §8.1).
 inline constexpr std::uint64_t h3_no_error = 0x100;
@@ -142,7 +148,9 @@ public:
         Duration smoothed_rtt{};
         Duration latest_rtt{};
         bool has_rtt = false; ///< measured on this path; before that a guess
-        Duration shortest_rtt{}; ///< on this path, if has_rtt
+        Duration shortest_rtt{}; ///< what congestion control believes, if has_rtt
+        /// Of packets that were sent on this path; the others count those of before as well.
+        std::optional<Duration> own_shortest_rtt;
         std::uint64_t congestion_window = 0; ///< bytes
         std::uint64_t bytes_in_flight = 0;
         Duration probe_timeout{}; ///< RFC 9002 §6.2
