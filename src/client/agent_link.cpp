@@ -237,8 +237,10 @@ void AgentLink::handle_udp_relay(const control::UdpRelay& relay)
 
 void AgentLink::handle_unreachable(const control::Unreachable& unreachable)
 {
-    if (unreachable.pair == pair_id_ && connection_)
-        direct_->handle_unreachable(unreachable, connection_->driver());
+    if (unreachable.pair != pair_id_ || !connection_)
+        return;
+    direct_->handle_unreachable(unreachable, connection_->driver());
+    changed_.tell();
 }
 
 void AgentLink::handle_list(const std::vector<control::Agent>& agents)
@@ -270,6 +272,7 @@ void AgentLink::tell_punched(direct::CarriedPair& pair, std::uint32_t attempt, b
         return;
     session->tell_punched(io::now(), {.pair = pair_id_, .attempt = attempt, .opened = opened});
     node_->wake();
+    changed_.tell();
 }
 
 void AgentLink::meet(direct::CarriedPair& pair)
@@ -316,6 +319,8 @@ bool AgentLink::is_usable()
 
 net::awaitable<void> AgentLink::usable(Instant deadline)
 {
+    // What the gateway knows of the networks may change with the next answer from a router.
+    const Instant patient_until = io::now() + std::chrono::seconds{3};
     for (;;) {
         if (connection_ && connection_->is_over()) {
             const std::optional<quic::Closed> end = connection_->end();
@@ -341,7 +346,8 @@ net::awaitable<void> AgentLink::usable(Instant deadline)
             co_return;
         if (!connection_)
             introduce();
-        auto waiting = changed_.wait_until(deadline);
+        auto waiting = changed_.wait_until(is_hopeless() ? std::min(deadline, patient_until)
+                                                         : deadline);
         bool late = false;
         try {
             co_await std::move(waiting);
@@ -350,9 +356,16 @@ net::awaitable<void> AgentLink::usable(Instant deadline)
                 throw;
             late = true;
         }
-        if (late)
+        if (late && (io::now() >= deadline || is_hopeless()))
             throw timed_out();
     }
+}
+
+/// With --direct, when there is no direct path for as long as both networks stay as they are.
+bool AgentLink::is_hopeless()
+{
+    return settings_->route == Route::direct && connection_ && connection_->is_usable() &&
+           direct_->is_unreachable(connection_->driver());
 }
 
 Failure AgentLink::timed_out()

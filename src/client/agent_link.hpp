@@ -117,6 +117,7 @@ private:
     void retire();
     net::awaitable<void> usable(Instant deadline);
     [[nodiscard]] bool is_usable();
+    [[nodiscard]] bool is_hopeless();
     [[nodiscard]] Failure timed_out();
     void ask_for_agent_nat();
 

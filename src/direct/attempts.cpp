@@ -157,6 +157,15 @@ std::string Attempts::obstacle(CarriedPair& pair) const
     return "no probe got through between the two NATs";
 }
 
+bool Attempts::is_unreachable(CarriedPair& pair) const
+{
+    const auto peer = peers_.find(&pair);
+    return peer == peers_.end()
+               ? unreachable_.contains(&pair)
+               : !peer->second.unreachable.empty() &&
+                     (peer->second.has_failed || peer->second.puncher.is_over());
+}
+
 void Attempts::start_over()
 {
     for (auto& [pair, peer] : peers_)

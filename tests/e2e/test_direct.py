@@ -211,8 +211,8 @@ class Direct(Scenario):
                                 ("full_cone", "udp_blocked", "UDP is blocked between this machine and the gateway")]:
             with self.subTest(agent=home, client=away):
                 agent, client, direct = self.pair(home, away)
-                configured = Client(self.lab, None, f"{client.name[:40]}-impatient", namespace=client.namespace,
-                                    configuration=f"join: {client.join}\nconnect_timeout: 4s\n")
+                configured = Client(self.lab, None, f"{client.name[:40]}-patient", namespace=client.namespace,
+                                    configuration=f"join: {client.join}\nconnect_timeout: 5m\n")
                 done = configured.run("connect", "--direct", "-n", agent.name, "127.0.0.1:22")
                 self.assertEqual(done.code, Exit.no_direct_path, done)
                 self.assertIn(f'there is no direct path to agent "{agent.name}": {why}', done.err)

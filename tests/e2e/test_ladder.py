@@ -102,9 +102,9 @@ class Ladder(Scenario):
         for home, away, why in RELAYED:
             with self.subTest(agent=home, client=away):
                 agent, client, direct = self.pair(home, away)
-                impatient = Client(self.lab, None, f"{client.name[:40]}-impatient", namespace=client.namespace,
-                                   configuration=f"join: {client.join}\nconnect_timeout: 8s\n")
-                done = impatient.run("connect", "--direct", "-n", agent.name, "127.0.0.1:22")
+                patient = Client(self.lab, None, f"{client.name[:40]}-patient", namespace=client.namespace,
+                                   configuration=f"join: {client.join}\nconnect_timeout: 5m\n")
+                done = patient.run("connect", "--direct", "-n", agent.name, "127.0.0.1:22")
                 self.assertEqual(done.code, Exit.no_direct_path, done)
                 self.assertIn(f'there is no direct path to agent "{agent.name}": {why}', done.err)
                 self.assertLess(direct.packets, 60, "one attempt before the NATs were known")

@@ -52,6 +52,9 @@ public:
     /// Why those of this pair came to nothing, as the end of a sentence.
     [[nodiscard]] std::string obstacle(CarriedPair&) const;
 
+    /// The gateway has said that there is no way, and nothing is being tried.
+    [[nodiscard]] bool is_unreachable(CarriedPair&) const;
+
     /// The network may be another one.
     void start_over();
 

@@ -80,6 +80,12 @@ public:
     /// Why there is no direct path for this pair, as the end of a sentence.
     [[nodiscard]] std::string obstacle(CarriedPair&) const;
 
+    /// That will stay so while neither end's network changes.
+    [[nodiscard]] bool is_unreachable(CarriedPair& pair) const
+    {
+        return attempts_.is_unreachable(pair);
+    }
+
     /// The pair goes away.
     void forget(Instant now, CarriedPair&);
 

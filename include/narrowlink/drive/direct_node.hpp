@@ -62,6 +62,11 @@ public:
         return core_.obstacle(pair);
     }
 
+    [[nodiscard]] bool is_unreachable(direct::CarriedPair& pair) const
+    {
+        return core_.is_unreachable(pair);
+    }
+
     /// Where this node says it is.
     [[nodiscard]] control::Candidates candidates() const;
 
