@@ -375,6 +375,12 @@ std::vector<Check> judge(const DoctorFacts& facts)
                               "the gateway has no probe service, so there are no direct paths",
                               "set udp.enabled in the gateway's configuration, or update it"));
         checks.push_back(skip("nat", "the gateway has no probe service"));
+    } else if (facts.probed.empty()) {
+        checks.push_back(make("udp", Verdict::warning,
+                              "this machine has no address of a family in which the gateway has one, so there "
+                              "are no direct paths",
+                              "give the gateway's udp.addresses one of this machine's family (IPv4 or IPv6)"));
+        checks.push_back(skip("nat", "the gateway is not reached over UDP"));
     } else {
         for (const DoctorFacts::Probed& probed : facts.probed)
             checks.push_back(udp(probed));

@@ -150,6 +150,8 @@ TEST(Doctor, SaysOfEachTroubleWhatItIsAndWhatToDo)
          [](Facts& f) { f.token_expires = f.now + 1min; }},
         {"udp", Verdict::warning, "no probe service",
          [](Facts& f) { f.session->has_probe_service = false; }},
+        {"udp", Verdict::warning, "no address of a family in which the gateway has one",
+         [](Facts& f) { f.probed.clear(); }},
         {"udp-ipv4", Verdict::warning, "UDP is blocked",
          [](Facts& f) { f.probed[0].answered.clear(); }},
         {"udp-ipv4", Verdict::warning,
