@@ -5,6 +5,12 @@
 #include <utility>
 
 namespace narrowlink::control {
+namespace {
+
+/// Nodes show themselves at least every 25 s, and four times in a row that may get lost.
+constexpr Duration place_lifetime = std::chrono::minutes{2};
+
+} // namespace
 
 void DatagramRelay::add_session(SessionId session)
 {
@@ -20,7 +26,7 @@ void DatagramRelay::remove_session(SessionId session)
     });
 }
 
-void DatagramRelay::add_pair(const PairName& name, SessionId client, SessionId agent)
+void DatagramRelay::add_pair(Instant now, const PairName& name, SessionId client, SessionId agent)
 {
     remove_pair(name);
     if (!sessions_.contains(client) || !sessions_.contains(agent))
@@ -32,7 +38,7 @@ void DatagramRelay::add_pair(const PairName& name, SessionId client, SessionId a
               .tag_of_agent = relay_tag(Role::agent, name.client_key, name.id)};
     if (!table_.add_pair(client, pair.tag_of_client, agent, pair.tag_of_agent))
         return; // 32 bits twice: it does without
-    tell_if_ready(name, pairs_.emplace(name, pair).first->second);
+    tell_if_ready(now, name, pairs_.emplace(name, pair).first->second);
 }
 
 void DatagramRelay::remove_pair(const PairName& name)
@@ -45,20 +51,22 @@ void DatagramRelay::remove_pair(const PairName& name)
     pairs_.erase(known);
 }
 
-void DatagramRelay::handle_place(SessionId session, const relay::DatagramTable::Place& place)
+void DatagramRelay::handle_place(Instant now, SessionId session,
+                                 relay::DatagramTable::Place place)
 {
     if (!sessions_.contains(session))
         return;
+    place.good_until = now + place_lifetime;
     table_.set_place(session, place);
     for (auto& [name, pair] : pairs_)
         if (pair.client == session || pair.agent == session)
-            tell_if_ready(name, pair);
+            tell_if_ready(now, name, pair);
 }
 
-void DatagramRelay::tell_if_ready(const PairName& name, Pair& pair)
+void DatagramRelay::tell_if_ready(Instant now, const PairName& name, Pair& pair)
 {
-    if (pair.told || table_.place_of(pair.client) == nullptr ||
-        table_.place_of(pair.agent) == nullptr)
+    if (pair.told || table_.place_of(now, pair.client) == nullptr ||
+        table_.place_of(now, pair.agent) == nullptr)
         return;
     pair.told = true;
     messages_.push_back({pair.client, {.pair = name.id, .client_key = {}}});

@@ -41,6 +41,7 @@ constexpr Duration longest_half_trip = std::chrono::milliseconds{500};
 
 /// For the client's word on how an attempt went.
 constexpr Duration grace = std::chrono::seconds{2};
+constexpr Duration retell_interval = std::chrono::seconds{20}; ///< of a proved place
 
 std::uint32_t milliseconds_of(Duration duration)
 {
@@ -294,7 +295,8 @@ std::optional<nat::ProbePacket> Rendezvous::handle_datagram(Instant now, const A
     const nat::GatewaySocket place = place_of(arrival);
     const std::uint64_t cookie = cookie_for(node.cookie_key, arrival.from);
     const bool is_main = place == nat::GatewaySocket{} && probe->socket == nat::mapping_socket;
-    const bool proved = check_place(owner->second, node, arrival, is_main, probe->cookie == cookie);
+    const bool proved =
+        check_place(now, owner->second, node, arrival, is_main, probe->cookie == cookie);
     NodeView& view = arrival.from.ip.is_v4() ? node.v4 : node.v6;
     const bool was_observed = is_observed(node);
     const bool was_unknown = !view.observed();
@@ -326,16 +328,18 @@ std::optional<nat::ProbePacket> Rendezvous::handle_datagram(Instant now, const A
 }
 
 /// Returns whether the node is really where the datagram came from; `is_proof`: it has the cookie.
-bool Rendezvous::check_place(SessionId id, Node& node, const Arrival& arrival, bool is_main,
-                             bool is_proof)
+bool Rendezvous::check_place(Instant now, SessionId id, Node& node, const Arrival& arrival,
+                             bool is_main, bool is_proof)
 {
     const SocketAddress& from = arrival.from;
-    std::optional<SocketAddress>& place = from.ip.is_v4() ? node.place_v4 : node.place_v6;
-    if (!is_proof)
-        return place == from;
-    (from.ip.is_v4() ? node.v4 : node.v6).handle_proved(from.ip);
-    if (is_main && place != from) {
-        place = from;
+    Node::Place& place = from.ip.is_v4() ? node.place_v4 : node.place_v6;
+    const bool is_there = place.address == from;
+    if (is_proof)
+        (from.ip.is_v4() ? node.v4 : node.v6).handle_proved(from.ip);
+    else if (!is_there)
+        return false;
+    if (is_main && (!is_there || now >= place.told_at + retell_interval)) {
+        place = {from, now};
         proved_.push_back({id, from, arrival.at});
     }
     return true;

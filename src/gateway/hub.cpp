@@ -132,7 +132,7 @@ void Hub::drain()
         send(message->to, std::move(message->message));
     }
     while (const auto proved = rendezvous_.poll_proved())
-        datagrams_.handle_place(proved->session, {proved->address, proved->at});
+        datagrams_.handle_place(io::now(), proved->session, {proved->address, proved->at});
     while (auto message = datagrams_.poll_message())
         send(message->to, std::move(message->message));
     while (const auto transmit = rendezvous_.poll_transmit())
@@ -164,7 +164,7 @@ void Hub::act(const control::Registry::Send& send)
 void Hub::act(const control::Registry::PairUp& pair)
 {
     rendezvous_.add_pair(io::now(), {pair.client_key, pair.id}, pair.client, pair.agent);
-    datagrams_.add_pair({pair.client_key, pair.id}, pair.client, pair.agent);
+    datagrams_.add_pair(io::now(), {pair.client_key, pair.id}, pair.client, pair.agent);
 }
 
 void Hub::act(const control::Registry::PairDown& pair)

@@ -6,6 +6,7 @@
 #include "narrowlink/control/datagram_relay.hpp"
 #include "narrowlink/control/registry.hpp"
 #include "narrowlink/control/rendezvous.hpp"
+#include "narrowlink/io/clock.hpp"
 #include "narrowlink/io/event.hpp"
 
 #include <functional>
@@ -38,7 +39,7 @@ public:
     /// Where a packet goes that came from a node; on the hub's thread.
     relay::DatagramTable::Found find_route(const SocketAddress& from, const wire::RelayTag& tag)
     {
-        return datagrams_.table().find(from, tag);
+        return datagrams_.table().find(io::now(), from, tag);
     }
 
     /// Who sends the datagrams that are no answers; before the first datagram comes.

@@ -13,21 +13,28 @@ void DatagramTable::set_place(SessionId session, const Place& place)
         std::erase_if(places_[known->second],
                       [&](const Place& old) { return old.address == address; });
     std::vector<Place>& own = places_[session];
+    if (const auto same = std::ranges::find(own, address, &Place::address); same != own.end()) {
+        *same = place; // which is not later than the others for that
+        return;
+    }
     std::erase_if(own, [&](const Place& old) {
         if (old.address.ip.is_v4() != address.ip.is_v4())
             return false;
-        if (old.address != address)
-            senders_.erase(old.address);
+        senders_.erase(old.address);
         return true;
     });
     own.push_back(place);
     senders_.insert_or_assign(address, session);
 }
 
-const DatagramTable::Place* DatagramTable::place_of(SessionId session) const
+const DatagramTable::Place* DatagramTable::place_of(Instant now, SessionId session) const
 {
-    const auto known = places_.find(session);
-    return known == places_.end() || known->second.empty() ? nullptr : &known->second.back();
+    const Place* latest = nullptr;
+    if (const auto known = places_.find(session); known != places_.end())
+        for (const Place& place : known->second)
+            if (now < place.good_until)
+                latest = &place;
+    return latest;
 }
 
 void DatagramTable::remove_session(SessionId session)
@@ -60,7 +67,8 @@ void DatagramTable::remove_pair(SessionId a, const RelayTag& tag_of_a, SessionId
     routes_.erase({b, tag_of_a});
 }
 
-DatagramTable::Found DatagramTable::find(const SocketAddress& from, const RelayTag& tag)
+DatagramTable::Found DatagramTable::find(Instant now, const SocketAddress& from,
+                                         const RelayTag& tag)
 {
     const auto sender = senders_.find(from);
     if (sender == senders_.end())
@@ -68,7 +76,7 @@ DatagramTable::Found DatagramTable::find(const SocketAddress& from, const RelayT
     const auto route = routes_.find({sender->second, tag});
     if (route == routes_.end())
         return {};
-    const Place* to = place_of(route->second.to);
+    const Place* to = place_of(now, route->second.to);
     return to == nullptr ? Found{} : Found{&route->second, to};
 }
 

@@ -440,7 +440,7 @@ void Gateway::Process::drain()
                                          transmit->to,
                                          {transmit->packet.begin(), transmit->packet.end()}});
         while (const auto proved = rendezvous->poll_proved())
-            datagrams.handle_place(proved->session, {proved->address, proved->at});
+            datagrams.handle_place(world.now(), proved->session, {proved->address, proved->at});
         next = std::min(next, rendezvous->deadline());
     }
     while (auto message = datagrams.poll_message())
@@ -464,7 +464,7 @@ void Gateway::Process::act(const control::Registry::PairUp& pair)
 {
     if (rendezvous)
         rendezvous->add_pair(world.now(), {pair.client_key, pair.id}, pair.client, pair.agent);
-    datagrams.add_pair({pair.client_key, pair.id}, pair.client, pair.agent);
+    datagrams.add_pair(world.now(), {pair.client_key, pair.id}, pair.client, pair.agent);
 }
 
 void Gateway::Process::act(const control::Registry::PairDown& pair)
@@ -505,7 +505,7 @@ void Gateway::Process::relay(const Datagram& datagram)
     const auto tag = wire::relay_tag_of(datagram.bytes);
     if (!tag)
         return;
-    const auto found = datagrams.table().find(datagram.from, *tag);
+    const auto found = datagrams.table().find(world.now(), datagram.from, *tag);
     if (found.to == nullptr)
         return;
     relayed += datagram.bytes.size();

@@ -29,11 +29,11 @@ public:
     void remove_session(SessionId);
 
     /// Nothing happens unless both ends have the feature.
-    void add_pair(const PairName&, SessionId client, SessionId agent);
+    void add_pair(Instant now, const PairName&, SessionId client, SessionId agent);
     void remove_pair(const PairName&);
 
     /// The node has proved that it is there.
-    void handle_place(SessionId, const relay::DatagramTable::Place&);
+    void handle_place(Instant now, SessionId, relay::DatagramTable::Place);
 
     std::optional<Send> poll_message();
 
@@ -46,7 +46,7 @@ private:
         bool told = false;
     };
 
-    void tell_if_ready(const PairName&, Pair&);
+    void tell_if_ready(Instant now, const PairName&, Pair&);
 
     std::set<SessionId> sessions_;
     std::map<PairName, Pair> pairs_;

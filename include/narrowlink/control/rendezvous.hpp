@@ -108,7 +108,8 @@ public:
         return !messages_.empty() || !transmits_.empty() || !proved_.empty();
     }
 
-    /// A node has proved where its main socket is, by repeating what only that address was sent.
+    /// A node has proved where its main socket is, by repeating what only that address was sent. Told again
+    /// while it is heard there, at most once in 20 s.
     struct Proved {
         SessionId session;
         SocketAddress address;
@@ -120,6 +121,11 @@ public:
 
 private:
     struct Node {
+        struct Place {
+            std::optional<SocketAddress> address;
+            Instant told_at{}; ///< in proved_
+        };
+
         Role role;
         bool punches;
         nat::ProbeChannel channel;
@@ -131,7 +137,7 @@ private:
         std::optional<MappedPort> mapped;
 
         std::array<std::byte, 32> cookie_key{};        ///< of the cookies that it has to repeat
-        std::optional<SocketAddress> place_v4, place_v6; ///< of the main socket, proved
+        Place place_v4, place_v6; ///< of the main socket, proved
 
         NodeView& view(Family family) { return family == Family::v4 ? v4 : v6; }
 
@@ -178,7 +184,7 @@ private:
     };
 
     Node* find(SessionId);
-    bool check_place(SessionId, Node&, const Arrival&, bool is_main, bool is_proof);
+    bool check_place(Instant now, SessionId, Node&, const Arrival&, bool is_main, bool is_proof);
     [[nodiscard]] nat::GatewaySocket place_of(const Arrival&) const;
     void handle_candidates(Instant now, SessionId, Node&, const Candidates&);
     void handle_mapped_port(Instant now, SessionId, Node&, const std::optional<MappedPort>&);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "narrowlink/base/address.hpp"
+#include "narrowlink/base/time.hpp"
 #include "narrowlink/relay/table.hpp"
 #include "narrowlink/wire/relay_tag.hpp"
 
@@ -28,14 +29,15 @@ public:
     struct Place {
         SocketAddress address;
         IpAddress ours;
+        Instant good_until = never; ///< afterwards somebody else may be there
     };
 
     /// The session's node has proved that it is there. One place for each family is kept; packets to
-    /// the node go to the one that came last.
+    /// the node go to the one that came last and is still good.
     void set_place(SessionId session, const Place& place);
 
-    /// Null while it has proved none.
-    [[nodiscard]] const Place* place_of(SessionId session) const;
+    /// Null while there is none that is good.
+    [[nodiscard]] const Place* place_of(Instant now, SessionId session) const;
 
     /// Its places and pairs are forgotten.
     void remove_session(SessionId session);
@@ -45,14 +47,14 @@ public:
     bool add_pair(SessionId a, const RelayTag& tag_of_a, SessionId b, const RelayTag& tag_of_b);
     void remove_pair(SessionId a, const RelayTag& tag_of_a, SessionId b, const RelayTag& tag_of_b);
 
-    /// Null for strangers, unknown tags and peers that have proved no address. The second is where the
+    /// Null for strangers, unknown tags and peers that have not proved an address lately. The second is where the
     /// packets go. Good until the next change.
     struct Found {
         Route* route = nullptr;
         const Place* to = nullptr;
     };
 
-    Found find(const SocketAddress& from, const RelayTag& tag);
+    Found find(Instant now, const SocketAddress& from, const RelayTag& tag);
 
 private:
     using Key = std::pair<SessionId, RelayTag>; ///< of the sender, and the tag of the receiver

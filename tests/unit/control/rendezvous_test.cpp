@@ -170,6 +170,11 @@ TEST_F(RendezvousTest, ANodeIsWhereItGetsItsAnswers)
     EXPECT_EQ(proved->address, client_seen);
     EXPECT_TRUE(claim(client_id, client_seen, 0, first->cookie));
     EXPECT_FALSE(rendezvous.poll_proved()) << "told once";
+    pass(seconds{20});
+    EXPECT_TRUE(claim(client_id, client_seen));
+    EXPECT_TRUE(rendezvous.poll_proved()) << "it is still there";
+    EXPECT_TRUE(claim(client_id, client_seen));
+    EXPECT_FALSE(rendezvous.poll_proved());
 
     const auto elsewhere = claim(client_id, other_seen, 0, first->cookie);
     ASSERT_TRUE(elsewhere);

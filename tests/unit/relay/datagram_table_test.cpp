@@ -24,10 +24,11 @@ protected:
     /// Where it goes; nowhere has port 0.
     SocketAddress way(const SocketAddress& from, const RelayTag& tag)
     {
-        const auto found = table.find(from, tag);
+        const auto found = table.find(now, from, tag);
         return found.to == nullptr ? SocketAddress{} : found.to->address;
     }
 
+    Instant now{std::chrono::seconds{1'000}};
     DatagramTable table;
 };
 
@@ -65,12 +66,29 @@ TEST_F(DatagramTableTest, KeepsAnAddressForEachFamily)
     EXPECT_EQ(way(agent_at, client_tag), client_at) << "the other one still sends";
 }
 
+TEST_F(DatagramTableTest, SendsNothingToAnAddressThatWasNotProvedLately)
+{
+    const Instant until = now + std::chrono::seconds{10};
+    table.set_place(agent, {agent_at, ours, until});
+    const SocketAddress six = *SocketAddress::parse("[2001:db8::2]:2000");
+    table.set_place(agent, {six, ours, until + std::chrono::seconds{5}});
+    table.set_place(agent, {agent_at, ours, until + std::chrono::seconds{10}});
+    now = until;
+    EXPECT_EQ(way(client_at, agent_tag), six) << "to be heard again does not make it the latest";
+    now = until + std::chrono::seconds{5};
+    EXPECT_EQ(way(client_at, agent_tag), agent_at) << "the one that is still good";
+    now = until + std::chrono::seconds{10};
+    EXPECT_EQ(way(client_at, agent_tag), SocketAddress{});
+    table.set_place(agent, {agent_at, ours, now + std::chrono::seconds{10}});
+    EXPECT_EQ(way(client_at, agent_tag), agent_at);
+}
+
 TEST_F(DatagramTableTest, SendsNothingToWhoHasProvedNoAddress)
 {
     DatagramTable fresh;
     EXPECT_TRUE(fresh.add_pair(client, client_tag, agent, agent_tag));
     fresh.set_place(client, {client_at, ours});
-    EXPECT_EQ(fresh.find(client_at, agent_tag).to, nullptr);
+    EXPECT_EQ(fresh.find(now, client_at, agent_tag).to, nullptr);
 }
 
 TEST_F(DatagramTableTest, AnAddressBelongsToWhoProvedItLast)
