@@ -76,6 +76,10 @@ TruncatedNumber number_in(Bytes header)
 }
 
 constexpr std::uint8_t path_challenge = 0x1a; // RFC 9000 §19.17
+constexpr std::uint8_t path_response = 0x1b;  // RFC 9000 §19.18
+
+/// Of the one that passed last, if it begins with PATH_RESPONSE.
+thread_local std::optional<ChallengeData> opened_response;
 
 int count_opened(std::uint8_t* dest, const ngtcp2_crypto_aead* aead,
                  const ngtcp2_crypto_aead_ctx* context, const std::uint8_t* ciphertext,
@@ -89,6 +93,9 @@ int count_opened(std::uint8_t* dest, const ngtcp2_crypto_aead* aead,
         opened_number = number_in(std::as_bytes(std::span{aad, aad_length}));
         if (length > aead->max_overhead && dest[0] == path_challenge)
             ++opened_challenges;
+        opened_response.reset();
+        if (length >= aead->max_overhead + 1 + sizeof(ChallengeData) && dest[0] == path_response)
+            std::copy_n(dest + 1, sizeof(ChallengeData), opened_response.emplace().begin());
     }
     return result;
 }
@@ -177,7 +184,14 @@ ngtcp2_callbacks Connection::Impl::callbacks(bool server)
     c.update_key = ngtcp2_crypto_update_key_cb;
     c.delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb;
     c.delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb;
-    c.get_path_challenge_data = ngtcp2_crypto_get_path_challenge_data_cb;
+    c.get_path_challenge_data = [](ngtcp2_conn* conn, std::uint8_t* data, void* user) {
+        const int result = ngtcp2_crypto_get_path_challenge_data_cb(conn, data, user);
+        std::deque<ChallengeData>& challenges = of(user).challenges_;
+        if (challenges.size() == most_challenges)
+            challenges.pop_front();
+        std::copy_n(data, sizeof(ChallengeData), challenges.emplace_back().begin());
+        return result;
+    };
     c.version_negotiation = ngtcp2_crypto_version_negotiation_cb;
     c.rand = [](std::uint8_t* block, std::size_t size, const ngtcp2_rand_ctx* context) {
         static_cast<Random*>(context->native_handle)
@@ -387,7 +401,7 @@ void Connection::Impl::handle_packet(Instant now, PathId path, Bytes packet, std
         return;
     const auto destination = destination_of(packet);
     if (destination && !issued_.contains(*destination)) {
-        note_late_answer(path, *destination);
+        handle_late_packet(now, path, *destination, packet);
         return;
     }
     last_arrival_ = now;
@@ -425,11 +439,21 @@ void Connection::Impl::handle_packet(Instant now, PathId path, Bytes packet, std
     follow_path();
 }
 
-/// Nobody but the peer, and whoever has seen its packets, knows our connection IDs.
-void Connection::Impl::note_late_answer(PathId path, const ConnectionId& to)
+/// ngtcp2 opens it and throws it away, because of where it is addressed to. Does it answer a challenge?
+void Connection::Impl::handle_late_packet(Instant now, PathId path, const ConnectionId& to,
+                                          Bytes packet)
 {
-    if (!server_ && target_ == path && path != current_path_ && is_connected() &&
-        std::ranges::find(retired_, to) != retired_.end())
+    if (server_ || target_ != path || path == current_path_ || !is_connected() ||
+        std::ranges::find(retired_, to) == retired_.end())
+        return;
+    opened_response.reset();
+    const ngtcp2_pkt_info info{};
+    const int result = ngtcp2_conn_read_pkt(conn_, ngtcp2_conn_get_path(conn_), &info,
+                                            octets(packet), packet.size(), timestamp(now));
+    if (result != 0)
+        fail(result);
+    else if (opened_response &&
+             std::ranges::find(challenges_, *opened_response) != challenges_.end())
         events_.push_back(PathAnsweredLate{path});
 }
 
@@ -477,6 +501,7 @@ Result<> Connection::Impl::migrate(Instant now, PathId path, Migration how)
     if (target_ && how == Migration::validated)
         return make_error_code(Error::busy);
     const ngtcp2_path fresh = paths_.open(path);
+    challenges_.clear();
     const auto call = how == Migration::validated ? ngtcp2_conn_initiate_migration
                                                   : ngtcp2_conn_initiate_immediate_migration;
     const int result = call(conn_, &fresh, timestamp(now));

@@ -16,6 +16,8 @@
 
 namespace narrowlink::quic {
 
+using ChallengeData = std::array<std::uint8_t, 8>; ///< RFC 9000 §19.17
+
 /// The QUIC half of a connection: packets, timers, keys, and the calls of ngtcp2.
 class Connection::Impl {
 public:
@@ -64,6 +66,7 @@ private:
     static constexpr std::size_t most_datagram_bytes = 1'024 * 1'024;
     static constexpr int most_unanswered_challenges = 4; ///< ngtcp2 keeps no more
     static constexpr std::size_t most_retired = 16;
+    static constexpr std::size_t most_challenges = 16;
     static constexpr std::size_t connection_id_size = std::tuple_size_v<ConnectionId>;
 
     static ngtcp2_callbacks callbacks(bool server);
@@ -85,7 +88,7 @@ private:
     void note_written(std::size_t size);
     [[nodiscard]] ngtcp2_conn_info info() const;
     void note_round_trip(ngtcp2_duration before, ngtcp2_tstamp ts);
-    void note_late_answer(PathId path, const ConnectionId& to);
+    void handle_late_packet(Instant now, PathId path, const ConnectionId& to, Bytes packet);
     void pace(Instant now, std::size_t sent);
     void follow_path();
     ngtcp2_tstamp timestamp(Instant now);
@@ -134,6 +137,7 @@ private:
     std::map<PathId, PathLimits> limits_;
     std::set<ConnectionId> issued_;    ///< what a packet may be addressed to
     std::deque<ConnectionId> retired_; ///< the last that were, see PathAnsweredLate
+    std::deque<ChallengeData> challenges_; ///< the last ones since migrate()
     std::vector<std::byte> held_;   ///< a packet that came up while a train for another path was filled
     PathId held_path_{};
     std::uint8_t held_ecn_ = 0;

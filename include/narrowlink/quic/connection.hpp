@@ -72,8 +72,8 @@ struct PathValidated {
     bool succeeded;
 };
 
-/// While the path was validated something came there for a connection ID that the peer has given up since,
-/// as it does three probe timeouts of the path in use later: that path works, and QUIC will not say so.
+/// The answer has come on the path that is validated, for a connection ID that the peer has given up since, as it
+/// does three probe timeouts of the path in use later: that path works, and QUIC will not say so.
 struct PathAnsweredLate {
     PathId path;
 };
