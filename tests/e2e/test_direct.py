@@ -7,8 +7,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 
-from lab import (Agent, Capture, Client, Exit, Gateway, PacedStream, Pattern, Scenario, TcpServer, echo, main,  # noqa: E402
-                 read_exactly, until)
+from lab import (GATEWAY6, Agent, Capture, Client, Exit, Gateway, PacedStream, Pattern, Scenario,  # noqa: E402
+                 TcpServer, echo, main, read_exactly, until)
 from nat_lab import NatLab  # noqa: E402
 
 # Agent's side, client's side.
@@ -27,14 +27,26 @@ CELLS = [
     ("port_restricted_open_input", "port_restricted_open_input"),
 ]
 
+ETHERNET = 14
 
-class Direct(Scenario):
+
+class DirectScenario(Scenario):
     laboratory = NatLab
+    gateway_options = {}
 
     @classmethod
     def prepare(cls):
-        cls.gateway = Gateway(cls.lab).start()
+        cls.gateway = Gateway(cls.lab, **cls.gateway_options).start()
 
+    def exchange(self, sock, size):
+        pattern = Pattern(size)
+        for offset in range(0, size, 50_000):
+            part = pattern.part(offset, min(50_000, size - offset))
+            sock.sendall(part)
+            self.assertEqual(read_exactly(sock, len(part)), part)
+
+
+class Direct(DirectScenario):
     def pair(self, home_kind, away_kind):
         """An agent and a client, each at a site of its own; and what passes between the two."""
         home, away = self.lab.site(home_kind), self.lab.site(away_kind)
@@ -43,13 +55,6 @@ class Direct(Scenario):
         client = Client(self.lab, self.gateway.token("client", name), name, namespace=away.host(0))
         client.until_agent(name)
         return agent, client, self.lab.core.count_udp(home, away)
-
-    def exchange(self, sock, size):
-        pattern = Pattern(size)
-        for offset in range(0, size, 50_000):
-            part = pattern.part(offset, min(50_000, size - offset))
-            sock.sendall(part)
-            self.assertEqual(read_exactly(sock, len(part)), part)
 
     def test_a_stream_moves_onto_the_direct_path_in_every_cell(self):
         for home, away in CELLS:
@@ -109,36 +114,6 @@ class Direct(Scenario):
         relayed.stop()
         shown = client.run("status")
         self.assertEqual((shown.code, shown.out), (Exit.ok, ""), "the sockets of the dead are no clients")
-
-    def test_a_path_that_takes_smaller_packets_only_is_found_out(self):
-        home, away = self.lab.site("port_restricted"), self.lab.site("full_cone")
-        agent = self.gateway.agent("narrow", namespace=home.host(0)).start()
-        client = self.gateway.client("narrow", namespace=away.host(0))
-        client.until_agent(agent.name)
-        server = TcpServer(self.lab, agent.namespace, echo)
-        direct = self.lab.core.count_udp(home, away)
-
-        def status():
-            report, = json.loads(client.run("status", "--json").out)
-            return report["path"], report["mtu"]
-
-        forward = client.forward(agent.name, server.target)
-        with forward.connect() as sock:
-            until(lambda: status() == ("direct-udp", 1472), 10, "the size of the direct path is known")
-            # Whose packets have become too long; status shows what the client may send.
-            for narrow, link, size, mtu in (("to the agent", home.link, 1400, 1372),
-                                            ("to the client", away.link, 1280, 1372)):
-                with self.subTest(narrow=narrow):
-                    link.set_mtu(size)
-
-                    def settled(mtu=mtu):
-                        before = direct.forth, direct.back
-                        self.exchange(sock, 3_000_000)
-                        passed = min(direct.forth - before[0], direct.back - before[1])
-                        return passed > 3_000_000 / 65_536 and status() == ("direct-udp", mtu)
-                    until(settled, 20, "all goes by the direct path, in packets that fit")
-        forward.stop()
-        agent.process.stop()
 
     def test_who_sends_with_cubic_marks_packets_for_ecn(self):
         server = TcpServer(self.lab, (home := self.lab.site("port_restricted")).host(0), echo)
@@ -226,6 +201,54 @@ class Direct(Scenario):
         client = self.gateway.client("undecided", namespace=self.lab.gateway)
         done = client.run("connect", "--direct", "--relay", "-n", "home", "127.0.0.1:22")
         self.assertEqual(done.code, Exit.usage, done)
+
+
+class NarrowPath(DirectScenario):
+    headers = 20 + 8
+    home_kind, away_kind = "port_restricted", "full_cone"
+
+    def test_a_path_that_takes_smaller_packets_only_is_found_out(self):
+        home, away = self.lab.site(self.home_kind), self.lab.site(self.away_kind)
+        for host in self.lab.gateway, home.host(0), away.host(0):  # else a whole train of packets would be seen as one
+            host.configure([f"link set {host.interface} gso_max_segs 1"])
+        agent = self.gateway.agent("narrow", namespace=home.host(0)).start()
+        client = self.gateway.client("narrow", namespace=away.host(0))
+        client.until_agent(agent.name)
+        server = TcpServer(self.lab, agent.namespace, echo)
+        direct = self.lab.core.count_udp(home, away)
+
+        def status():
+            report, = json.loads(client.run("status", "--json").out)
+            return report["path"], report["mtu"]
+
+        forward = client.forward(agent.name, server.target)
+        with forward.connect() as sock:
+            until(lambda: status() == ("direct-udp", 1_500 - self.headers), 10, "the size of the path is known")
+            # Whose packets have become too long; status shows what the client may send.
+            for narrow, link, size, mtu in (("to the agent", home.link, 1_400, 1_400 - self.headers),
+                                            ("to the client", away.link, 1_280, 1_400 - self.headers)):
+                with self.subTest(narrow=narrow):
+                    link.set_mtu(size)
+                    capture = Capture(self.lab, self.lab.core, link.interface, [])
+
+                    def settled(mtu=mtu):
+                        before = direct.forth, direct.back
+                        self.exchange(sock, 3_000_000)
+                        passed = min(direct.forth - before[0], direct.back - before[1])
+                        return passed > 3_000_000 / 1_500 and status() == ("direct-udp", mtu)
+                    until(settled, 20, "all goes by the direct path, in packets that fit")
+                    until(lambda: capture.largest_sent >= ETHERNET + size, 10, "the largest that fit are found")
+                    self.assertEqual(capture.stop(), 0, "packets that the capture has missed")
+                    self.assertEqual(capture.largest_sent, ETHERNET + size)
+                    self.assertEqual(capture.fragments, 0)
+        forward.stop()
+        agent.process.stop()
+
+
+class NarrowPathOverIpv6(NarrowPath):
+    gateway_options = {"listen": "[::]:443", "public": f"[{GATEWAY6}]:443"}
+    headers = 40 + 8
+    home_kind = away_kind = "ipv6_firewall"
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def forged(source, target, payload):
     ends = b"".join(socket.inet_pton(family, address) for address, _ in (source, target))
     size = 8 + len(payload)
     ports = struct.pack("!HHH", source[1], target[1], size)
-    # The pseudo headers of both families have this sum; IPv6 does without no checksum (RFC 8200 §8.1).
+    # The pseudo headers of both families have this sum; over IPv6 a checksum has to be (RFC 8200 §8.1).
     total = checksum(ends + struct.pack("!HH", UDP, size) + ports + payload) or 0xFFFF
     udp = ports + struct.pack("!H", total) + payload
     if family == socket.AF_INET6:

@@ -74,6 +74,18 @@ class Laboratory(Scenario):
         self.assertEqual(capture.stop(), 0)
         self.assertEqual(capture.seen[b"nothing"], 0)
 
+    def test_a_capture_counts_fragments(self):
+        for family, address in (socket.AF_INET, GATEWAY), (socket.AF_INET6, GATEWAY6):
+            with self.subTest(address=address):
+                capture = Capture(self.lab, self.lab.core, "gateway", [])
+                with self.lab.client.open_socket(family, socket.SOCK_DGRAM) as sock:
+                    for size in 1_000, 3_000:
+                        sock.sendto(bytes(size), (address, 9))
+                until(lambda: capture.fragments >= 3, 5, "there are fragments")
+                self.assertEqual(capture.stop(), 0)
+                self.assertEqual(capture.fragments, 3)
+                self.assertIn(capture.largest_sent, range(1_500, 1_515))
+
     def test_udp_echo_returns_large_datagrams(self):
         server = UdpEcho(self.lab, self.lab.agent)
         with self.lab.agent.open_socket(kind=socket.SOCK_DGRAM) as sock:

@@ -7,6 +7,15 @@ ETH_P_ALL = 0x0003
 SO_RCVBUFFORCE = 33
 SOL_PACKET = 263
 PACKET_STATISTICS = 6
+PACKET_OUTGOING = 4
+IPV6_FRAGMENT = 44
+
+
+def is_fragment(frame):
+    if frame[12:14] == b"\x86\xdd":
+        return frame[20] == IPV6_FRAGMENT
+    # An offset, or "more fragments".
+    return frame[12:14] == b"\x08\x00" and int.from_bytes(frame[20:22], "big") & 0x3FFF != 0
 
 
 class Capture:
@@ -21,7 +30,8 @@ class Capture:
         self._stopping = threading.Event()
         self.seen = dict.fromkeys(marks, 0)
         self.bytes = 0
-        self.largest = 0
+        self.largest_sent = 0  # of the frames that leave the namespace here
+        self.fragments = 0
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         lab.at_end(self.stop)
@@ -29,13 +39,15 @@ class Capture:
     def _run(self):
         while True:
             try:
-                frame = self._sock.recv(262_144)
+                frame, (_, _, direction, *_) = self._sock.recvfrom(262_144)
             except TimeoutError:
                 if self._stopping.is_set():
                     return
                 continue
             self.bytes += len(frame)
-            self.largest = max(self.largest, len(frame))
+            if direction == PACKET_OUTGOING:
+                self.largest_sent = max(self.largest_sent, len(frame))
+            self.fragments += is_fragment(frame)
             for mark in self._marks:
                 if mark in frame:
                     self.seen[mark] += 1
