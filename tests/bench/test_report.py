@@ -54,10 +54,11 @@ class Aims(unittest.TestCase):
                 ("delay-20/relay_to_direct", "narrowlink", (200, 421, 422)),
                 ("delay-100/relay_to_direct", "narrowlink", (200, 901, 902)),
                 ("stall/relay_to_direct_again", "narrowlink", (0.1, 0.1, 1.1)),  # the worst run counts
-                ("stall/roaming", "narrowlink", (0.1, 0.1, 3.1)),
+                ("stall/relay_to_udp_again", "narrowlink", (0.1, 0.1, 1.1)),
+                ("stall/agent_roaming", "narrowlink", (0.1, 0.1, 3.1)),
                 ("stall/gateway_kill", "narrowlink", (0.1, 0.1, 1.1))]):
             with self.subTest(measure):
-                expected = ["met"] * 9
+                expected = ["met"] * 10
                 expected[number] = "MISSED"
                 self.assertEqual(states(replaced(measure, subject, *values)), expected)
 

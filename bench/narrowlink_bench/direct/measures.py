@@ -9,7 +9,7 @@ from lab import LabError
 
 from ..children import Failure
 from ..measures import Recorder, transfers
-from . import switches
+from . import stalls, switches
 from .places import Loopback, Wire
 from .subjects import BareQuic, Narrowlink, Nodes, Tcp, WireGuard
 
@@ -26,10 +26,11 @@ class Plan:
     seconds: float = 2.0
     first_direct: int = 10
     stall_runs: int = 3
+    flaps: int = 5
 
     @staticmethod
     def quick() -> "Plan":
-        return Plan(runs=1, seconds=1.0, first_direct=2, stall_runs=1)
+        return Plan(runs=1, seconds=1.0, first_direct=2, stall_runs=1, flaps=1)
 
 
 class DirectBench(Recorder):
@@ -59,7 +60,9 @@ class DirectBench(Recorder):
                              lambda delay=delay: switches.time_to_direct(self, delay))
         if "stalls" in wanted:
             for run in range(1, self.plan.stall_runs + 1):
-                self.attempt("narrowlink", "stalls", lambda run=run: switches.stalls(self, run))
+                self.attempt("narrowlink", "stalls", lambda run=run: stalls.stalls(self, run))
+                self.attempt("narrowlink", "stalls of relays", lambda run=run: stalls.relay_stalls(self, run))
+            self.attempt("narrowlink", "stalls when UDP flaps", lambda: stalls.flapping(self, self.plan.flaps))
 
     def place(self, kind, *arguments):
         lab = kind(self.binaries, *arguments)

@@ -15,9 +15,12 @@ titles = {DIRECT: "Narrowlink, direct", "quic": "bare QUIC", "wireguard": "wireg
           "narrowlink-websocket": "relay over WebSocket", "narrowlink-udp": "relay over UDP"}
 places = (("veth-1500/", "veth 1500"), ("veth-9000/", "veth 9000"), ("loopback/", "loopback"), ("relays/", "relays"))
 delays = (0, 20, 100)
-stalls = (("relay_to_direct", "to direct", 1), ("udp_cut", "UDP cut", 3), ("relay_to_direct_again", "back", 1),
-          ("nat_reboot", "NAT reboot,\nsame ports", 3), ("nat_reboot_other_ports", "other\nports", 3),
-          ("roaming", "roaming", 3), ("gateway_kill", "gateway\nkilled", 1))
+stalls = (("relay_to_direct", "to\ndirect", 1), ("udp_cut", "UDP\ncut", 3), ("relay_to_direct_again", "back", 1),
+          ("nat_reboot", "NATs\nreboot", 3), ("nat_reboot_other_ports", "other\nports", 3),
+          ("roaming", "client\nroams", 3), ("agent_roaming", "agent\nroams", 3),
+          ("agent_suspended", "agent\nstopped", 3), ("slow_path", "slow\npath", 3), ("flapping", "UDP\nflaps", 3),
+          ("gateway_kill", "gate-\nway\nkilled", 1),
+          ("relay_to_udp", "to\nUDP\nrelay", 1), ("udp_relay_cut", "UDP\ncut", 3), ("relay_to_udp_again", "back", 1))
 
 
 class DirectFigure(Figure):
@@ -61,6 +64,7 @@ class DirectFigure(Figure):
             axes.plot([index - 0.4, index + 0.4], [limit, limit], color="black", linewidth=0.7, linestyle=":")
         self.finish(axes, "longest gap of a live stream, s, the worst run (dotted: the aim)",
                     [name for _, name, _ in stalls])
+        axes.tick_params(axis="x", labelsize=6.5)
 
     def draw(self, path: Path) -> None:
         figure, ((throughput, cpu), (time, gaps)) = plt.subplots(2, 2, figsize=(12, 8))

@@ -15,11 +15,19 @@ switch_labels = {
     "nat_reboot": "both NATs reboot, the same ports afterwards",
     "nat_reboot_other_ports": "both NATs reboot, other ports afterwards",
     "roaming": "the client gets another address and another NAT",
+    "agent_roaming": "the agent gets another address and another NAT",
+    "agent_suspended": "the agent's process is suspended for 3 s, after it has gone on",
+    "slow_path": "direct → relay, the direct path becomes 150 ms slower one way",
+    "flapping": "UDP is cut for 3 s and let through for 3 s, again and again",
     "gateway_kill": "`kill -9` of the gateway, start after 1 s",
+    "relay_to_udp": "relay → relay over UDP, two seconds after the start",
+    "udp_relay_cut": "relay over UDP → relay, UDP is cut without a word",
+    "relay_to_udp_again": "relay → relay over UDP, UDP is let through again",
 }
 stall_limits = {  # seconds
-    "relay_to_direct": 1, "relay_to_direct_again": 1, "gateway_kill": 1, "udp_cut": 3, "nat_reboot": 3,
-    "nat_reboot_other_ports": 3, "roaming": 3,
+    "relay_to_direct": 1, "relay_to_direct_again": 1, "gateway_kill": 1, "relay_to_udp": 1, "relay_to_udp_again": 1,
+    "udp_cut": 3, "nat_reboot": 3, "nat_reboot_other_ports": 3, "roaming": 3, "agent_roaming": 3, "agent_suspended": 3,
+    "slow_path": 3, "flapping": 3, "udp_relay_cut": 3,
 }
 
 
@@ -74,7 +82,10 @@ def judge(figures: Figures) -> list[dict]:
              for delay in delays]
     aims += [aim("longest stall of a voluntary or forced switch: to the direct path, back when UDP is cut", [
                  worst(name) for name in ("relay_to_direct", "relay_to_direct_again", "udp_cut")], 1, " s"),
-             aim("longest stall when the path has become a black hole: UDP cut, NAT reboot, roaming", stall(3), 3, " s"),
+             aim("longest stall of a voluntary switch to the relay over UDP", [
+                 worst(name) for name in ("relay_to_udp", "relay_to_udp_again")], 1, " s"),
+             aim("longest stall when the path has become bad: UDP cut or flapping, NAT reboot, roaming, a slow path, "
+                 "an agent that was suspended", stall(3), 3, " s"),
              aim("longest stall of a direct stream when the gateway is killed", [worst("gateway_kill")], 1, " s")]
     return aims
 
@@ -153,10 +164,11 @@ def tables(results: dict) -> list[Table]:
 
 def circumstances(results: dict) -> list[str]:
     plan = results["plan"]
+    flaps = f", of {plan['flaps']} times for UDP that flaps" if "flaps" in plan else ""
     lines = [*machine_lines(results),
              f"medians of {plan['runs']} interleaved run(s) of {plan['seconds']:g} s, of {plan['first_direct']} for "
-             f"the time to a direct path, of {plan['stall_runs']} for stalls; in brackets the smallest and the largest "
-             "of them; the aims of stalls are compared with the largest",
+             f"the time to a direct path, of {plan['stall_runs']} for stalls{flaps}; in brackets the smallest and the "
+             "largest of them; the aims of stalls are compared with the largest",
              disturbance_line(results)]
     if results.get("remark"):
         lines.append(f"**{results['remark']}**")
