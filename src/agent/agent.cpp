@@ -214,6 +214,7 @@ void Agent::Impl::introduce(const control::Introduction& introduction)
                                        node_.wake();
                                        direct_.wake();
                                    },
+                                   [this] { node_.show_up(); },
                                    [this] { closed_pairs_.set(); }))
                  .first;
     }

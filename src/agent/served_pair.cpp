@@ -40,11 +40,13 @@ path::Pair::Config pair_config(const Settings& settings, const control::Introduc
 
 ServedPair::ServedPair(net::any_io_executor executor, const Settings& settings, std::string agent,
                        const control::Introduction& introduction, Random& random,
-                       std::function<void()> wake_carriers, std::function<void()> on_closed)
+                       std::function<void()> wake_carriers, std::function<void()> on_quiet,
+                       std::function<void()> on_closed)
     : settings_{settings}
     , agent_{std::move(agent)}
     , client_{introduction.client}
     , policies_{introduction.policies}
+    , on_quiet_{std::move(on_quiet)}
     , on_closed_{std::move(on_closed)}
     , driver_{executor,
               path::Pair::server(pair_config(settings, introduction),

@@ -14,10 +14,12 @@ namespace narrowlink::agent {
 /// One client that this agent serves: the pair, and a task per request.
 class ServedPair final : drive::PairDriver::Owner {
 public:
-    /// `on_closed` tells that the pair is over and may be joined and destroyed, later.
+    /// `on_quiet` tells that the client is not heard (path::PathQuiet), `on_closed` that the pair is over
+    /// and may be joined and destroyed, later.
     ServedPair(net::any_io_executor executor, const Settings& settings, std::string agent,
                const control::Introduction& introduction, Random& random,
-               std::function<void()> wake_carriers, std::function<void()> on_closed);
+               std::function<void()> wake_carriers, std::function<void()> on_quiet,
+               std::function<void()> on_closed);
 
     drive::PairDriver& driver() { return driver_; }
 
@@ -35,6 +37,7 @@ private:
     void handle_request(quic::StreamId, const quic::Request&) override;
     void handle_connected() override;
     void handle_path_changed(const path::PathChanged&) override;
+    void handle_path_quiet() override { on_quiet_(); }
     void handle_closed(const quic::Closed&) override;
 
     net::awaitable<void> serve(quic::StreamId id, quic::Request request);
@@ -48,7 +51,7 @@ private:
     std::string agent_;
     std::string client_;
     access::PolicySet policies_;
-    std::function<void()> on_closed_;
+    std::function<void()> on_quiet_, on_closed_;
     drive::PairDriver driver_;
     io::TaskScope tasks_;
 };

@@ -81,6 +81,15 @@ void NodeSession::handle_network_changed(Instant now)
     }
 }
 
+void NodeSession::show_up(Instant now)
+{
+    constexpr Duration shortest_interval = std::chrono::seconds{1};
+    if (auto* live = std::get_if<Live>(&state_)) {
+        live->liveness.hasten(now, shortest_interval);
+        ping_if_due(now);
+    }
+}
+
 void NodeSession::handle_hello_answer(Instant now, Message message)
 {
     std::visit(Overloaded{

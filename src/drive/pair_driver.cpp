@@ -49,6 +49,8 @@ void PairDriver::tell(const path::Event& event)
         owner_->handle_path_changed(*change);
     else if (const auto* measured = std::get_if<path::PathMeasured>(&event))
         owner_->handle_path_measured(*measured);
+    else if (std::holds_alternative<path::PathQuiet>(event))
+        owner_->handle_path_quiet();
     else
         tell(std::get<quic::Event>(event));
 }

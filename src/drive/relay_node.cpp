@@ -131,6 +131,15 @@ void RelayNode::handle_network_changed()
     egress_.set();
 }
 
+void RelayNode::show_up()
+{
+    if (!session_)
+        return;
+    session_->show_up(io::now());
+    liveness_.set();
+    egress_.set();
+}
+
 bool RelayNode::is_final(const io::WebError& error) const
 {
     switch (error.failure()) {

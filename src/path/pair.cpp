@@ -68,6 +68,8 @@
 //                    → immediate migration there. With a faster path in use the agent gives up the
 //                      connection ID of its answer before that has arrived.
 //
+// Who carries the agent's packets is told when the client is not heard for a moment: PathQuiet.
+//
 // What goes out by which carrier: pair_transmit.cpp. What round trips say: pair_round_trip.cpp.
 
 #include "narrowlink/path/pair.hpp"
@@ -535,6 +537,7 @@ void Pair::handle_packets(Instant now, CarrierId id, Bytes train, std::size_t se
     connection_.handle_packets(now, path, train, segment_size, ecn);
     if (connection_.last_authentic() == now) {
         known->second.alive_at = now;
+        is_quiet_ = false;
         if (id != current_)
             unanswered_ = 0;
     }
@@ -584,10 +587,23 @@ void Pair::handle_timeout(Instant now)
         return;
     }
     connection_.handle_timeout(now);
+    if (now >= quiet_at()) {
+        is_quiet_ = true;
+        changes_.emplace_back(PathQuiet{});
+    }
     probe_again(now);
     forget_round_trip(now);
     if (now >= silence_ends_at())
         give_up(now);
+}
+
+Instant Pair::quiet_at() const
+{
+    if (client_ || is_quiet_ || !current_ || current() == CarrierKind::websocket_relay)
+        return never;
+    return connection_.last_authentic() +
+           std::clamp(3 * connection_.statistics().probe_timeout, shortest_silence,
+                      shortest_outage);
 }
 
 /// When the peer, which is not heard, is given up.
@@ -634,7 +650,8 @@ Instant Pair::deadline() const
         return may_move && !carriers_.empty() ? may_leave_at()
                                               : changed_at_ + config_.resume_window;
     Instant next = std::min(
-        {connection_.deadline(), probe_again_at_, forget_round_trip_at_, silence_ends_at()});
+        {connection_.deadline(), probe_again_at_, forget_round_trip_at_, silence_ends_at(),
+         quiet_at()});
     if (!may_move)
         return next;
     next = std::min({next, pong_watch_at(), std::max(silent_at(), may_leave_at())});

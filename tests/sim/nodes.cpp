@@ -85,6 +85,8 @@ public:
     }
 
 private:
+    void handle_path_quiet() override { agent_.node_.show_up(); }
+
     void handle_request(quic::StreamId id, const quic::Request& request) override
     {
         agent_.world_.after(agent_.world_.network.between(Duration{}, longest_dial), life_,

@@ -45,6 +45,8 @@ void PairDriver::tell(const path::Event& event)
         tell(*other);
     else if (const auto* change = std::get_if<path::PathChanged>(&event))
         owner_->handle_path_changed(*change);
+    else if (std::holds_alternative<path::PathQuiet>(event))
+        owner_->handle_path_quiet();
 }
 
 void PairDriver::tell(const quic::Event& event)

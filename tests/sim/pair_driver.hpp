@@ -36,6 +36,7 @@ public:
         virtual void handle_streams_available() {}
 
         virtual void handle_path_changed(const path::PathChanged&) {}
+        virtual void handle_path_quiet() {}
 
         virtual void handle_closed(const quic::Closed&) = 0;
     };

@@ -228,6 +228,15 @@ void RelayNode::handle_network_changed()
     });
 }
 
+void RelayNode::show_up()
+{
+    if (!session_ || closed_)
+        return;
+    session_->show_up(world_->now());
+    liveness_.expires_at(session_->deadline());
+    wake();
+}
+
 void RelayNode::wake()
 {
     if (woken_ || writing_ || !session_)

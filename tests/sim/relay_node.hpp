@@ -35,6 +35,7 @@ public:
     /// The address that a session is bound to is gone. Unlike the original's, an attempt to connect
     /// is not interrupted.
     void handle_network_changed();
+    void show_up();
 
     void attach(wire::PairHandle handle, PairDriver& driver);
     void detach(PairDriver& driver);

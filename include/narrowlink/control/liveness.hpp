@@ -37,6 +37,12 @@ public:
     /// The network below has changed: the peer has `patience` to be heard, and is asked at once.
     void doubt(Instant now, Duration patience);
 
+    /// The next ping goes out now, or as soon as the last one is `least` ago.
+    void hasten(Instant now, Duration least)
+    {
+        ping_at_ = std::min(ping_at_, std::max(now, ping_at_ - config_.ping_interval + least));
+    }
+
     [[nodiscard]] bool is_silent(Instant now) const { return now >= silent_at(); }
 
     /// The ping that is due, if one is.

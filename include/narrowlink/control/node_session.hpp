@@ -82,6 +82,9 @@ public:
     /// The node's network has changed: unless the gateway answers within 2 s the session is over.
     void handle_network_changed(Instant now);
 
+    /// Sends something soon, so that routers on the way know this session again if they have forgotten it.
+    void show_up(Instant now);
+
     [[nodiscard]] std::optional<std::string> poll_transmit();
     [[nodiscard]] std::optional<Event> poll_event();
     [[nodiscard]] Instant deadline() const;

@@ -25,6 +25,7 @@ public:
         virtual void handle_request(quic::StreamId, const quic::Request&) {}
         virtual void handle_path_changed(const path::PathChanged&) {}
         virtual void handle_path_measured(const path::PathMeasured&) {}
+        virtual void handle_path_quiet() {}
         virtual void handle_streams_available() {}
         virtual void handle_closed(const quic::Closed&) = 0;
     };

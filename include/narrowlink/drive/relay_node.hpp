@@ -76,6 +76,9 @@ public:
     /// is made at once.
     void handle_network_changed();
 
+    /// As control::NodeSession.
+    void show_up();
+
     /// Where the gateway is, while there is a session.
     [[nodiscard]] std::optional<IpAddress> gateway_address() const
     {

@@ -41,7 +41,11 @@ struct PathMeasured {
     Duration rtt;
 };
 
-using Event = std::variant<quic::Event, PathChanged, PathMeasured>;
+/// Nothing has come from the client on a carrier over UDP for a moment (agent). If a router has forgotten the
+/// agent, then its session with the gateway, too: only what the agent sends brings it back.
+struct PathQuiet {};
+
+using Event = std::variant<quic::Event, PathChanged, PathMeasured, PathQuiet>;
 
 /// One end of a pair: the one QUIC connection with the peer, and the carriers of its packets.
 ///
@@ -158,6 +162,7 @@ private:
     [[nodiscard]] bool has_lost_client(Instant now, CarrierId heard_on) const;
     [[nodiscard]] Instant silent_at() const;
     [[nodiscard]] Instant silence_ends_at() const;
+    [[nodiscard]] Instant quiet_at() const;
     [[nodiscard]] std::optional<CarrierId> much_faster(Instant now) const;
     [[nodiscard]] bool is_left_alone(Instant now, const Known&) const;
     void decide(Instant now);
@@ -197,7 +202,7 @@ private:
     quic::Connection connection_;
     std::map<CarrierId, Known> carriers_;
     std::optional<CarrierId> current_;
-    std::deque<std::variant<PathChanged, PathMeasured>> changes_;
+    std::deque<std::variant<PathChanged, PathMeasured, PathQuiet>> changes_;
     ChangeReason reason_ = ChangeReason::started; ///< of the next change
     std::optional<Duration> rtt_;   ///< the last that was measured on the carrier in use
     bool measure_due_ = false;
@@ -223,6 +228,7 @@ private:
     bool answer_due_ = false;       ///< on a path that is not the one in use
     bool wake_ = false;
     bool given_up_ = false;
+    bool is_quiet_ = false; ///< PathQuiet has been told
     Instant awake_at_{}; ///< the process has slept before
 };
 

@@ -194,6 +194,17 @@ TEST(NodeSession, PingsAtItsIntervalWhateverElseItHears)
     EXPECT_EQ(node.session.deadline(), start + 6s);
 }
 
+TEST(NodeSession, PingsAtOnceToShowUpButOnceASecondAtMost)
+{
+    Node node = Node::established();
+    node.session.show_up(start + 300ms);
+    EXPECT_EQ(transmits_of(node.session), std::vector<Message>{});
+    EXPECT_EQ(node.session.deadline(), start + 1s);
+    node.session.show_up(start + 2s);
+    EXPECT_EQ(transmits_of(node.session), std::vector<Message>{Ping{2}});
+    EXPECT_EQ(node.session.deadline(), start + 5s) << "and then as usual";
+}
+
 TEST(NodeSession, AnswersAPing)
 {
     Node node = Node::established();

@@ -681,6 +681,38 @@ TEST(Pair, TimeWithoutACarrierIsNotThePeersSilence)
     EXPECT_NE(ends.client.find<quic::Closed>(), nullptr);
 }
 
+TEST(Pair, AnAgentSaysWhenItHearsNothingOverUdp)
+{
+    TwoPairs ends;
+    ASSERT_TRUE(ends.connect());
+    const quic::StreamId id = ends.open();
+    ends.run_for(seconds{30});
+    EXPECT_EQ(ends.agent.count<PathQuiet>(), 0U) << "a WebSocket has its own watch";
+    ends.add(TwoPairs::second, TwoPairs::direct);
+    for (int i = 0; i < 100; ++i) {
+        TwoPairs::say(ends.client, id, 100);
+        ends.run_for(milliseconds{100});
+    }
+    ASSERT_EQ(ends.agent.pair.current(), CarrierKind::direct_udp);
+    EXPECT_EQ(ends.agent.count<PathQuiet>(), 0U) << "it hears something all the time";
+    ends.dead.insert(TwoPairs::second);
+    ends.dead_to_agent.insert(TwoPairs::first);
+    ends.run_for(milliseconds{600});
+    EXPECT_EQ(ends.agent.count<PathQuiet>(), 1U);
+    ends.run_for(seconds{20});
+    EXPECT_EQ(ends.agent.count<PathQuiet>(), 1U) << "once";
+    ends.dead.clear();
+    ends.dead_to_agent.clear();
+    TwoPairs::say(ends.client, id, 100);
+    ends.run_for(seconds{5});
+    ASSERT_EQ(ends.agent.pair.current(), CarrierKind::direct_udp);
+    ends.agent.events.clear();
+    ends.dead.insert(TwoPairs::second);
+    ends.run_for(seconds{3});
+    EXPECT_GE(ends.agent.count<PathQuiet>(), 1U) << "and again";
+    EXPECT_EQ(ends.client.count<PathQuiet>(), 0U);
+}
+
 TEST(Pair, AnAgentThatNobodyEverTalksToEndsAsWell)
 {
     TwoPairs ends{{.silence_limit = seconds{60}}};
