@@ -126,6 +126,7 @@ void RelayNode::handle_network_changed()
                    .may_retry = true};
     } else {
         session_->handle_network_changed(io::now());
+        drain_session(); // it may have ended: the node has slept
     }
     liveness_.set();
     egress_.set();
@@ -136,6 +137,7 @@ void RelayNode::show_up()
     if (!session_)
         return;
     session_->show_up(io::now());
+    drain_session();
     liveness_.set();
     egress_.set();
 }

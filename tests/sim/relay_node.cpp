@@ -233,7 +233,9 @@ void RelayNode::show_up()
     if (!session_ || closed_)
         return;
     session_->show_up(world_->now());
-    liveness_.expires_at(session_->deadline());
+    drain_session();
+    if (session_)
+        liveness_.expires_at(session_->deadline());
     wake();
 }
 
