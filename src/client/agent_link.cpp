@@ -142,6 +142,7 @@ void AgentLink::handle_session_lost(const std::string& sentence)
 {
     last_trouble_ = sentence;
     introducing_ = false;
+    unreachable_at_ = never; // the next session may be from another network
     changed_.tell();
 }
 
@@ -214,8 +215,10 @@ void AgentLink::handle_released(const wire::PairId& pair)
 
 void AgentLink::handle_punch(const control::Punch& punch)
 {
-    if (punch.pair == pair_id_ && connection_)
-        direct_->punch(punch, connection_->driver());
+    if (punch.pair != pair_id_ || !connection_)
+        return;
+    unreachable_at_ = never;
+    direct_->punch(punch, connection_->driver());
 }
 
 void AgentLink::handle_aim(const control::Aim& aim)
@@ -240,6 +243,8 @@ void AgentLink::handle_unreachable(const control::Unreachable& unreachable)
     if (unreachable.pair != pair_id_ || !connection_)
         return;
     direct_->handle_unreachable(unreachable, connection_->driver());
+    if (unreachable_at_ == never)
+        unreachable_at_ = io::now();
     changed_.tell();
 }
 
@@ -319,8 +324,6 @@ bool AgentLink::is_usable()
 
 net::awaitable<void> AgentLink::usable(Instant deadline)
 {
-    // What the gateway knows of the networks may change with the next answer from a router.
-    const Instant patient_until = io::now() + std::chrono::seconds{3};
     for (;;) {
         if (connection_ && connection_->is_over()) {
             const std::optional<quic::Closed> end = connection_->end();
@@ -346,8 +349,7 @@ net::awaitable<void> AgentLink::usable(Instant deadline)
             co_return;
         if (!connection_)
             introduce();
-        auto waiting = changed_.wait_until(is_hopeless() ? std::min(deadline, patient_until)
-                                                         : deadline);
+        auto waiting = changed_.wait_until(std::min(deadline, hopeless_at()));
         bool late = false;
         try {
             co_await std::move(waiting);
@@ -356,16 +358,20 @@ net::awaitable<void> AgentLink::usable(Instant deadline)
                 throw;
             late = true;
         }
-        if (late && (io::now() >= deadline || is_hopeless()))
+        if (late && io::now() >= std::min(deadline, hopeless_at()))
             throw timed_out();
     }
 }
 
-/// With --direct, when there is no direct path for as long as both networks stay as they are.
-bool AgentLink::is_hopeless()
+/// With --direct, when the gateway has said that there is no direct path. A router may still grant a port that
+/// changes this.
+Instant AgentLink::hopeless_at()
 {
-    return settings_->route == Route::direct && connection_ && connection_->is_usable() &&
-           direct_->is_unreachable(connection_->driver());
+    constexpr Duration patience = std::chrono::seconds{5};
+    if (settings_->route != Route::direct || unreachable_at_ == never || !connection_ ||
+        !connection_->is_usable() || !direct_->is_unreachable(connection_->driver()))
+        return never;
+    return unreachable_at_ + patience;
 }
 
 Failure AgentLink::timed_out()

@@ -117,7 +117,7 @@ private:
     void retire();
     net::awaitable<void> usable(Instant deadline);
     [[nodiscard]] bool is_usable();
-    [[nodiscard]] bool is_hopeless();
+    [[nodiscard]] Instant hopeless_at();
     [[nodiscard]] Failure timed_out();
     void ask_for_agent_nat();
 
@@ -135,6 +135,7 @@ private:
     std::optional<control::InstanceId> instance_;
     std::optional<control::Refused> refused_;
     std::string last_trouble_;
+    Instant unreachable_at_ = never; ///< when the gateway said so
     std::string agent_nat_; ///< what stands before the agent, for `status`
     Instant agent_nat_asked_at_{};
     std::shared_ptr<Connection> connection_;

@@ -168,8 +168,11 @@ bool Attempts::is_unreachable(CarriedPair& pair) const
 
 void Attempts::start_over()
 {
-    for (auto& [pair, peer] : peers_)
+    unreachable_.clear();
+    for (auto& [pair, peer] : peers_) {
         peer.meetings = 0;
+        peer.unreachable.clear();
+    }
 }
 
 void Attempts::forget(CarriedPair& pair)
