@@ -41,6 +41,7 @@ constexpr Duration longest_half_trip = std::chrono::milliseconds{500};
 
 /// For the client's word on how an attempt went.
 constexpr Duration grace = std::chrono::seconds{2};
+constexpr Duration cookie_period = std::chrono::minutes{2};
 constexpr Duration retell_interval = std::chrono::seconds{20}; ///< of a proved place
 
 std::uint32_t milliseconds_of(Duration duration)
@@ -65,12 +66,13 @@ bool sprays(const Rung& rung)
            rung.step.technique == nat::Technique::birthday;
 }
 
-/// What only who gets packets at this address can know; never 0. Nothing has to be kept for it, so
-/// that addresses may come and go.
-std::uint64_t cookie_for(Bytes key, const SocketAddress& address)
+/// What only who gets packets at this address in this period can know; never 0. Nothing has to be
+/// kept for it, so that addresses may come and go.
+std::uint64_t cookie_for(Bytes key, const SocketAddress& address, std::uint64_t period)
 {
-    std::array<std::byte, 19> text{};
+    std::array<std::byte, 27> text{};
     Writer out{text};
+    out.u64(period);
     out.u8(address.ip.is_v4() ? 4 : 6);
     out.bytes(address.ip.bytes());
     out.u16(address.port);
@@ -293,10 +295,14 @@ std::optional<nat::ProbePacket> Rendezvous::handle_datagram(Instant now, const A
     if (!probe || probe->sender != sender_of(node.role) || probe->kind != wire::ProbeKind::survey)
         return std::nullopt;
     const nat::GatewaySocket place = place_of(arrival);
-    const std::uint64_t cookie = cookie_for(node.cookie_key, arrival.from);
+    const auto period = static_cast<std::uint64_t>(now.time_since_epoch() / cookie_period);
+    const std::uint64_t cookie = cookie_for(node.cookie_key, arrival.from, period);
+    const bool is_proof =
+        probe->cookie == cookie ||
+        probe->cookie == cookie_for(node.cookie_key, arrival.from, period - 1);
     const bool is_main = place == nat::GatewaySocket{} && probe->socket == nat::mapping_socket;
     const bool proved =
-        check_place(now, owner->second, node, arrival, is_main, probe->cookie == cookie);
+        check_place(now, owner->second, node, arrival, is_main, is_proof);
     NodeView& view = arrival.from.ip.is_v4() ? node.v4 : node.v6;
     const bool was_observed = is_observed(node);
     const bool was_unknown = !view.observed();
@@ -309,9 +315,11 @@ std::optional<nat::ProbePacket> Rendezvous::handle_datagram(Instant now, const A
                                          arrival.at, proved);
     if (config_.addresses.empty()) // then only one family is probed
         (arrival.from.ip.is_v4() ? node.v6 : node.v4).expect_nothing();
-    if (moved)
+    // Also when it was thought to be blocked, and that was all that spoke against an attempt.
+    if (moved || (was_unknown && view.observed()))
         for (auto& [name, pair] : pairs_)
-            if (pair.client == owner->second || pair.agent == owner->second)
+            if ((pair.client == owner->second || pair.agent == owner->second) &&
+                (moved || pair.is_unreachable))
                 pair.due = std::min(pair.due, now);
     drain_views(owner->second, node);
     if (!was_observed && is_observed(node))
@@ -334,10 +342,9 @@ bool Rendezvous::check_place(Instant now, SessionId id, Node& node, const Arriva
     const SocketAddress& from = arrival.from;
     Node::Place& place = from.ip.is_v4() ? node.place_v4 : node.place_v6;
     const bool is_there = place.address == from;
-    if (is_proof)
-        (from.ip.is_v4() ? node.v4 : node.v6).handle_proved(from.ip);
-    else if (!is_there)
-        return false;
+    if (!is_proof)
+        return is_there;
+    (from.ip.is_v4() ? node.v4 : node.v6).handle_proved(from.ip);
     if (is_main && (!is_there || now >= place.told_at + retell_interval)) {
         place = {from, now};
         proved_.push_back({id, from, arrival.at});

@@ -109,7 +109,7 @@ public:
     }
 
     /// A node has proved where its main socket is, by repeating what only that address was sent. Told again
-    /// while it is heard there, at most once in 20 s.
+    /// while it goes on to prove it, at most once in 20 s.
     struct Proved {
         SessionId session;
         SocketAddress address;

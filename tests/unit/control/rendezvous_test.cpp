@@ -172,9 +172,18 @@ TEST_F(RendezvousTest, ANodeIsWhereItGetsItsAnswers)
     EXPECT_FALSE(rendezvous.poll_proved()) << "told once";
     pass(seconds{20});
     EXPECT_TRUE(claim(client_id, client_seen));
+    EXPECT_FALSE(rendezvous.poll_proved()) << "this one may be forged";
+    EXPECT_TRUE(claim(client_id, client_seen, 0, first->cookie));
     EXPECT_TRUE(rendezvous.poll_proved()) << "it is still there";
-    EXPECT_TRUE(claim(client_id, client_seen));
+    EXPECT_TRUE(claim(client_id, client_seen, 0, first->cookie));
     EXPECT_FALSE(rendezvous.poll_proved());
+    pass(seconds{240});
+    const auto last = claim(client_id, client_seen, 0, first->cookie);
+    ASSERT_TRUE(last);
+    EXPECT_FALSE(rendezvous.poll_proved()) << "it was there minutes ago";
+    EXPECT_NE(last->cookie, first->cookie);
+    EXPECT_TRUE(claim(client_id, client_seen, 0, last->cookie));
+    EXPECT_TRUE(rendezvous.poll_proved());
 
     const auto elsewhere = claim(client_id, other_seen, 0, first->cookie);
     ASSERT_TRUE(elsewhere);
