@@ -191,6 +191,7 @@ class Trial:
         between = SiteTraffic(self.lab.core, *across) if across and path == DIRECT else None
         time.sleep(DRAINING)
         self._stream.until_progress(30, 10 * self.case.chunk)
+        self._until_caught_up()
         relayed, direct = gateway_bytes(self.lab), peers[0].read()["bytes"]
         crossed = between.bytes if between else 0
         received = self._stream.received
@@ -208,6 +209,17 @@ class Trial:
             raise LabError(f"not relayed: {told}")
         if self._path()[1] != path or self._status()["path"] != path:
             raise LabError(f"the path has become {self._path()[1]}")
+
+    def _until_caught_up(self):
+        """A new path begins slowly; what has been held up meanwhile comes back in bursts, and has crossed before."""
+        def backlog():
+            return self._stream.sent - self._stream.received
+
+        def is_steady():
+            before = backlog()
+            time.sleep(DRAINING)
+            return before - backlog() < 5 * self.case.chunk
+        until(is_steady, 30, "what was held up has come back")
 
     def _path(self):
         """When the client took its present path, in seconds of the Unix epoch, and which; None before the first."""
