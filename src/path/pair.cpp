@@ -414,6 +414,7 @@ bool Pair::migrate(Instant now, CarrierId to, quic::Connection::Migration how,
     answer_due_ = answer_due_ || started;
     wake_ = wake_ || started;
     if (started) {
+        migrating_to_ = to;
         if (current_ && carriers_.contains(*current_))
             round_trip_before_ = carriers_.at(*current_).round_trip;
         unanswered_ = is_untried() ? unanswered_ + 1 : 0;
@@ -456,8 +457,8 @@ void Pair::handle_validated(const quic::PathValidated& validated)
 void Pair::handle_answered_late(quic::PathId path)
 {
     const auto id = carrier_of(path);
-    if (!id)
-        return;
+    if (!id || path == connection_.current_path())
+        return; // there are several challenges, and as many answers
     migrate(latest_, *id, quic::Connection::Migration::immediate, reason_);
     settle(latest_);
 }
@@ -538,6 +539,7 @@ void Pair::handle_packets(Instant now, CarrierId id, Bytes train, std::size_t se
     if (connection_.last_authentic() == now) {
         known->second.alive_at = now;
         is_quiet_ = false;
+        ++heard_;
         if (id != current_)
             unanswered_ = 0;
     }
@@ -587,14 +589,22 @@ void Pair::handle_timeout(Instant now)
         return;
     }
     connection_.handle_timeout(now);
-    if (now >= quiet_at()) {
-        is_quiet_ = true;
-        changes_.emplace_back(PathQuiet{});
-    }
+    note_quiet(now);
     probe_again(now);
     forget_round_trip(now);
     if (now >= silence_ends_at())
         give_up(now);
+}
+
+/// After keep-alives alone it is always quiet.
+void Pair::note_quiet(Instant now)
+{
+    constexpr unsigned most_of_keep_alives = 3;
+    if (now < quiet_at())
+        return;
+    is_quiet_ = true;
+    if (std::exchange(heard_, 0) > most_of_keep_alives)
+        changes_.emplace_back(PathQuiet{});
 }
 
 Instant Pair::quiet_at() const

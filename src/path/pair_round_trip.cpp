@@ -21,10 +21,11 @@ bool is_much_longer(Duration round_trip, Duration other)
     return round_trip > 2 * other + std::chrono::milliseconds{50};
 }
 
-/// So that a congestion window which is right for the other one is too small.
+/// So that a congestion window which is right for the other one is too small, and not by a delayed
+/// acknowledgement.
 bool is_longer(Duration round_trip, Duration other)
 {
-    return 2 * round_trip > 3 * other + std::chrono::milliseconds{10};
+    return 2 * round_trip > 3 * other + std::chrono::milliseconds{20};
 }
 
 } // namespace
@@ -78,7 +79,8 @@ bool Pair::is_round_trip_older() const
 bool Pair::remembers_faster() const
 {
     const auto round_trip = connection_.statistics().own_shortest_rtt;
-    return client_ && carrier_of(connection_.current_path()) && reason_ == ChangeReason::better &&
+    const auto here = carrier_of(connection_.current_path());
+    return client_ && here && here == migrating_to_ && reason_ == ChangeReason::better &&
            !refreshed_ && round_trip && round_trip_before_ &&
            is_longer(*round_trip, *round_trip_before_);
 }

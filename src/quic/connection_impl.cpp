@@ -461,8 +461,8 @@ void Connection::Impl::handle_late_packet(Instant now, PathId path, const Connec
 void Connection::Impl::note_round_trip(ngtcp2_duration before, ngtcp2_tstamp ts)
 {
     const ngtcp2_duration latest = info().latest_rtt;
-    if (latest == before || latest > ts - path_taken_at_)
-        return;
+    if (latest == 0 || latest == before || latest > ts - path_taken_at_)
+        return; // 0: ngtcp2 has just left the path
     const Duration round_trip{static_cast<Duration::rep>(latest)};
     own_shortest_rtt_ = std::min(own_shortest_rtt_.value_or(round_trip), round_trip);
 }
@@ -501,7 +501,6 @@ Result<> Connection::Impl::migrate(Instant now, PathId path, Migration how)
     if (target_ && how == Migration::validated)
         return make_error_code(Error::busy);
     const ngtcp2_path fresh = paths_.open(path);
-    challenges_.clear();
     const auto call = how == Migration::validated ? ngtcp2_conn_initiate_migration
                                                   : ngtcp2_conn_initiate_immediate_migration;
     const int result = call(conn_, &fresh, timestamp(now));
@@ -521,6 +520,7 @@ Result<> Connection::Impl::migrate(Instant now, PathId path, Migration how)
     case NGTCP2_ERR_INVALID_STATE: return make_error_code(Error::not_connected);
     default: return make_error_code(Error::internal);
     }
+    challenges_.clear(); // the new ones are made when they are written
     target_ = path;
     follow_path();
     return {};

@@ -41,7 +41,7 @@ struct PathMeasured {
     Duration rtt;
 };
 
-/// Nothing has come from the client on a carrier over UDP for a moment (agent). If a router has forgotten the
+/// Nothing has come from the client on a carrier over UDP for a moment, after more than keep-alives (agent). If a router has forgotten the
 /// agent, then its session with the gateway, too: only what the agent sends brings it back.
 struct PathQuiet {};
 
@@ -163,6 +163,7 @@ private:
     [[nodiscard]] Instant silent_at() const;
     [[nodiscard]] Instant silence_ends_at() const;
     [[nodiscard]] Instant quiet_at() const;
+    void note_quiet(Instant now);
     [[nodiscard]] std::optional<CarrierId> much_faster(Instant now) const;
     [[nodiscard]] bool is_left_alone(Instant now, const Known&) const;
     void decide(Instant now);
@@ -207,7 +208,8 @@ private:
     std::optional<Duration> rtt_;   ///< the last that was measured on the carrier in use
     bool measure_due_ = false;
     unsigned round_trips_ = 0; ///< measured on the path in use
-    std::optional<Duration> round_trip_before_; ///< on the carrier that was left last
+    std::optional<CarrierId> migrating_to_; ///< or already there
+    std::optional<Duration> round_trip_before_; ///< on the carrier that was left for it
     bool has_started_ = false; ///< there was a carrier once
     std::deque<Waiting> waiting_;
     Instant changed_at_;            ///< since when there is a carrier, or none
@@ -228,7 +230,8 @@ private:
     bool answer_due_ = false;       ///< on a path that is not the one in use
     bool wake_ = false;
     bool given_up_ = false;
-    bool is_quiet_ = false; ///< PathQuiet has been told
+    bool is_quiet_ = false;   ///< nothing has come since it was seen to be so
+    unsigned heard_ = 0;      ///< trains since then
     Instant awake_at_{}; ///< the process has slept before
 };
 

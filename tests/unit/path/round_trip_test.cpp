@@ -98,7 +98,31 @@ TEST(Pair, MovesToADirectCarrierWithAMuchLongerRoundTripThanTheRelay)
         EXPECT_TRUE(ends.run([&] { return TwoPairs::heard(ends.agent, id) == 1'000; },
                              milliseconds{3 * direct_delay + 5}));
         EXPECT_TRUE(ends.run([&] { return ends.client.pair.is_validated(TwoPairs::second); }));
+        ends.run_for(seconds{2});
+        EXPECT_LE(ends.agent.count_quic<quic::ConnectionIdRetired>(), 3U)
+            << "validated, at once, and to forget the relay";
     }
+}
+
+TEST(Pair, WhatWasRecordedBeforeIsNoAnswer)
+{
+    TwoPairs ends;
+    ASSERT_TRUE(ends.connect());
+    const quic::StreamId id = ends.open();
+    TwoPairs::say(ends.agent, id, 1'000);
+    ends.run_for(seconds{1});
+    const TwoPairs::Train recorded = ends.last_to_client;
+    ends.add(TwoPairs::second, TwoPairs::direct);
+    ends.run_for(seconds{10}); // the agent gives up the connection ID of the recorded packet
+    ASSERT_EQ(ends.agent.pair.current(), CarrierKind::direct_udp);
+    ends.dead.insert(TwoPairs::second);
+    ASSERT_TRUE(ends.run([&] { return ends.client.pair.current() == CarrierKind::websocket_relay; }));
+    ends.run_for(milliseconds{2'500}); // the next validation has begun, and will fail
+    ends.client.pair.handle_packets(ends.now, TwoPairs::second, recorded.bytes,
+                                    recorded.segment_size);
+    ends.run_for(milliseconds{100});
+    EXPECT_EQ(ends.client.pair.current(), CarrierKind::websocket_relay);
+    EXPECT_EQ(ends.client.count_quic<quic::PathAnsweredLate>(), 0U);
 }
 
 TEST(Pair, CongestionControlForgetsTheShorterRoundTripOfTheRelay)

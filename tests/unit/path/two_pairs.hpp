@@ -40,6 +40,17 @@ struct End {
             n += std::holds_alternative<E>(event) ? 1 : 0;
         return n;
     }
+
+    /// The same for what QUIC has reported.
+    template <class E>
+    [[nodiscard]] std::size_t count_quic() const
+    {
+        std::size_t n = 0;
+        for (const Event& event : events)
+            if (const auto* inner = std::get_if<quic::Event>(&event))
+                n += std::holds_alternative<E>(*inner) ? 1 : 0;
+        return n;
+    }
 };
 
 /// A client's and an agent's end, and carriers between them with a fixed delay. A carrier has the
@@ -173,7 +184,6 @@ public:
     std::map<CarrierId, std::size_t> narrow; ///< carriers that silently lose larger packets
     std::size_t trains_on_second = 0;
 
-private:
     struct Train {
         bool to_agent;
         CarrierId carrier;
@@ -181,6 +191,9 @@ private:
         std::size_t segment_size;
     };
 
+    Train last_to_client{};
+
+private:
     void flush()
     {
         for (End* end : {&client, &agent}) {
@@ -228,6 +241,8 @@ private:
                 continue;
             Pair& pair = train.to_agent ? agent.pair : client.pair;
             pair.handle_packets(now, train.carrier, train.bytes, train.segment_size);
+            if (!train.to_agent)
+                last_to_client = train;
         }
     }
 
