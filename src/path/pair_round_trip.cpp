@@ -78,10 +78,11 @@ bool Pair::is_round_trip_older() const
 /// The path before was faster, and congestion control at either end may believe that this one is, too.
 bool Pair::remembers_faster() const
 {
-    const auto round_trip = connection_.statistics().own_shortest_rtt;
+    if (!client_ || refreshed_ || reason_ != ChangeReason::better || !round_trip_before_)
+        return false;
     const auto here = carrier_of(connection_.current_path());
-    return client_ && here && here == migrating_to_ && reason_ == ChangeReason::better &&
-           !refreshed_ && round_trip && round_trip_before_ &&
+    const auto round_trip = connection_.statistics().own_shortest_rtt;
+    return here && here == migrating_to_ && round_trip &&
            is_longer(*round_trip, *round_trip_before_);
 }
 
