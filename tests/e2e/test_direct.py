@@ -7,8 +7,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 
-from lab import (GATEWAY6, Agent, Capture, Client, Exit, Gateway, PacedStream, Pattern, Scenario,  # noqa: E402
-                 TcpServer, echo, main, read_exactly, until)
+from lab import (GATEWAY6, Agent, Capture, Client, Exit, Gateway, PacedStream, Scenario,  # noqa: E402
+                 TcpServer, echo, exchange, main, until)
 from nat_lab import NatLab  # noqa: E402
 
 # Agent's side, client's side.
@@ -38,13 +38,6 @@ class DirectScenario(Scenario):
     def prepare(cls):
         cls.gateway = Gateway(cls.lab, **cls.gateway_options).start()
 
-    def exchange(self, sock, size):
-        pattern = Pattern(size)
-        for offset in range(0, size, 50_000):
-            part = pattern.part(offset, min(50_000, size - offset))
-            sock.sendall(part)
-            self.assertEqual(read_exactly(sock, len(part)), part)
-
 
 class Direct(DirectScenario):
     def pair(self, home_kind, away_kind):
@@ -63,11 +56,11 @@ class Direct(DirectScenario):
                 server = TcpServer(self.lab, agent.namespace, echo)
                 forward = client.forward(agent.name, server.target)
                 with forward.connect() as sock:
-                    self.exchange(sock, 1_000)
+                    exchange(sock, 1_000)
                     forward.process.until(lambda: "path=direct-udp" in forward.process.error(), 10,
                                           "there is a direct path")
                     relayed = Capture(self.lab, self.lab.core, "gateway", [])
-                    self.exchange(sock, 3_000_000)
+                    exchange(sock, 3_000_000)
                     self.assertEqual(relayed.stop(), 0, "packets that the capture has missed")
                 # Whole trains of packets count as one on virtual links.
                 self.assertGreater(direct.packets, 2 * 3_000_000 / 65_536, "the bytes went from site to site")
@@ -84,7 +77,7 @@ class Direct(DirectScenario):
         forward.process.until(lambda: "path=direct-udp" in forward.process.error(), 10, "there is a direct path")
         relayed.process.until(lambda: "path=relay-udp" in relayed.process.error(), 10, "the other is on the relay")
         with relayed.connect() as sock:
-            self.exchange(sock, 500_000)
+            exchange(sock, 500_000)
         reports = {report["route"]: report for report in json.loads(client.run("status", "--json").out)}
         self.assertEqual({route: report["path"] for route, report in reports.items()},
                          {"automatic": "direct-udp", "relay": "relay-udp"})
@@ -126,7 +119,7 @@ class Direct(DirectScenario):
                 client.until_agent(agent.name)
                 marked, all_ = (self.lab.core.count_udp(home, away, ecn) for ecn in ("ect0", None))
                 with client.forward(agent.name, server.target, "--direct").connect() as sock:
-                    self.exchange(sock, 3_000_000)
+                    exchange(sock, 3_000_000)
                 self.assertGreater(all_.packets, 2 * 3_000_000 // 65_536)
                 if marks:
                     self.assertGreater(marked.packets, marks)
@@ -141,7 +134,7 @@ class Direct(DirectScenario):
         with forward.connect() as sock:
             for path in ("relay-websocket", "relay-udp"):
                 forward.process.until(lambda path=path: f"path={path}" in forward.process.error(), 10, f"it is on {path}")
-                self.exchange(sock, 1_000_000)
+                exchange(sock, 1_000_000)
         self.assertEqual(direct.packets, 0)
 
     def test_direct_means_that_no_user_byte_passes_the_gateway(self):
@@ -149,7 +142,7 @@ class Direct(DirectScenario):
         server = TcpServer(self.lab, agent.namespace, echo)
         relayed = Capture(self.lab, self.lab.core, "gateway", [])
         with client.forward(agent.name, server.target, "--direct").connect() as sock:
-            self.exchange(sock, 3_000_000)
+            exchange(sock, 3_000_000)
         self.assertEqual(relayed.stop(), 0, "packets that the capture has missed")
         self.assertGreater(direct.packets, 2 * 3_000_000 / 65_536)
         self.assertLess(relayed.bytes, 100_000, "introduction, handshake and probes")
@@ -233,7 +226,7 @@ class NarrowPath(DirectScenario):
 
                     def settled(mtu=mtu):
                         before = direct.forth, direct.back
-                        self.exchange(sock, 3_000_000)
+                        exchange(sock, 3_000_000)
                         passed = min(direct.forth - before[0], direct.back - before[1])
                         return passed > 3_000_000 / 1_500 and status() == ("direct-udp", mtu)
                     until(settled, 20, "all goes by the direct path, in packets that fit")

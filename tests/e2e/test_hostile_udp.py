@@ -11,8 +11,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 
-from lab import (GATEWAY, GATEWAY6, Agent, Client, Gateway, Pattern, Scenario, TcpServer, echo, main,  # noqa: E402
-                 read_exactly, until)
+from lab import (GATEWAY, GATEWAY6, Agent, Client, Gateway, Scenario, TcpServer, echo, exchange, main,  # noqa: E402
+                 until)
 from nat_lab import RECIPES, NatLab  # noqa: E402
 
 PROBE = 96
@@ -110,9 +110,9 @@ class HostileUdp(Scenario):
         server = TcpServer(self.lab, self.agent.namespace, echo)
         self.forward = self.client.forward(name, server.target, "--log-level", "debug")
         self.sock = self.forward.connect()
-        self.exchange(10_000)
+        exchange(self.sock, 10_000)
         until(lambda: self.status()["path"] == "direct-udp", 10, "there is a direct path")
-        self.exchange(100_000)
+        exchange(self.sock, 100_000)
         self.recorded = recorder.packets(400)
         recorder.close()
         self.ways = self.forward.process.error().count("way_opened")
@@ -129,13 +129,6 @@ class HostileUdp(Scenario):
         report, = json.loads(self.client.run("status", "--json").out)
         return report
 
-    def exchange(self, size):
-        pattern = Pattern(size)
-        for offset in range(0, size, 50_000):
-            part = pattern.part(offset, min(50_000, size - offset))
-            self.sock.sendall(part)
-            self.assertEqual(read_exactly(self.sock, len(part)), part)
-
     def attack(self, packets):
         """Sends them while a stream runs, and tells how many bytes came to the stranger."""
         before = self.lab.core.count_udp(self.gateway_address, self.stranger)
@@ -146,8 +139,8 @@ class HostileUdp(Scenario):
             for number, packet in enumerate(packets):
                 raw.sendto(packet, (target_of(packet), 0))
                 if number % 100 == 0:
-                    self.exchange(1_000)
-        self.exchange(1_000_000)
+                    exchange(self.sock, 1_000)
+        exchange(self.sock, 1_000_000)
         time.sleep(1.5)  # what an answer would be followed by
         self.assertEqual(self.status()["path"], "direct-udp", "the path stays what it was")
         self.assertEqual(self.forward.process.error().count("way_opened"), self.ways, "no way to the stranger")

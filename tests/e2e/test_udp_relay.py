@@ -9,8 +9,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 
-from lab import (Agent, Capture, Client, Gateway, Pattern, Scenario, TcpServer, echo, main,  # noqa: E402
-                 read_exactly, until)
+from lab import (Agent, Capture, Client, Gateway, Scenario, TcpServer, echo, exchange, main,  # noqa: E402
+                 until)
 from nat_lab import NatLab  # noqa: E402
 
 
@@ -31,13 +31,6 @@ class UdpRelay(Scenario):
         client.until_agent(name)
         return agent, client, home, away
 
-    def exchange(self, sock, size):
-        pattern = Pattern(size)
-        for offset in range(0, size, 50_000):
-            part = pattern.part(offset, min(50_000, size - offset))
-            sock.sendall(part)
-            self.assertEqual(read_exactly(sock, len(part)), part)
-
     def path(self, client):
         report, = json.loads(client.run("status", "--json").out)
         return report["path"]
@@ -50,14 +43,14 @@ class UdpRelay(Scenario):
         with forward.connect() as sock:
             until(lambda: self.path(client) == "relay-udp", 10, "the pair uses the relay over UDP")
             before = over_udp.packets
-            self.exchange(sock, 3_000_000)
+            exchange(sock, 3_000_000)
             self.assertGreater(over_udp.packets - before, 2 * 3_000_000 / 65_536, "the bytes went over UDP")
             home.link.set_loss(100)  # of UDP
-            self.exchange(sock, 100_000)
+            exchange(sock, 100_000)
             self.assertEqual(self.path(client), "relay-websocket")
             home.link.set_loss(0)
             until(lambda: self.path(client) == "relay-udp", 30, "it comes back")
-            self.exchange(sock, 1_000_000)
+            exchange(sock, 1_000_000)
         forward.stop()
         agent.process.stop()
 
@@ -67,7 +60,7 @@ class UdpRelay(Scenario):
         forward = client.forward(agent.name, server.target)
         with forward.connect() as sock:
             until(lambda: self.path(client) == "direct-udp", 10, "there is a direct path")
-            self.exchange(sock, 500_000)
+            exchange(sock, 500_000)
         forward.stop()
         agent.process.stop()
 
@@ -78,7 +71,7 @@ class UdpRelay(Scenario):
         forward = client.forward(agent.name, server.target, "--relay")
         with forward.connect() as sock:
             until(lambda: self.path(client) == "relay-udp", 10, "the pair uses the relay over UDP")
-            self.exchange(sock, 1_000_000)
+            exchange(sock, 1_000_000)
         self.assertEqual(direct.packets, 0)
         forward.stop()
         agent.process.stop()
@@ -90,7 +83,7 @@ class UdpRelay(Scenario):
         over_udp = self.lab.core.count_udp(away, self.lab.gateway)
         with forward.connect() as sock:
             for _ in range(5):  # longer than it takes otherwise
-                self.exchange(sock, 200_000)
+                exchange(sock, 200_000)
                 time.sleep(1)
         self.assertEqual(over_udp.packets, 0)
         self.assertEqual(self.path(client), "relay-websocket")
@@ -106,7 +99,7 @@ class UdpRelay(Scenario):
             recorded = []
             with away.host(0).open_socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as tap:
                 tap.settimeout(5)
-                self.exchange(sock, 200_000)
+                exchange(sock, 200_000)
                 while len(recorded) < 20:
                     frame = tap.recv(262_144)
                     gateway = socket.inet_aton("198.51.100.2")

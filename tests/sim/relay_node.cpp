@@ -143,14 +143,11 @@ void RelayNode::handle_message(MessageKind kind, Bytes bytes)
         return;
     if (kind == MessageKind::text) {
         session_->handle_text(world_->now(), as_text(bytes));
-        drain_session();
     } else {
         session_->handle_binary_seen(world_->now());
         handle_relayed(bytes);
     }
-    if (session_)
-        liveness_.expires_at(session_->deadline());
-    wake();
+    settle();
 }
 
 void RelayNode::handle_relayed(Bytes message)
@@ -167,6 +164,15 @@ void RelayNode::handle_relayed(Bytes message)
     driver.pair().handle_packets(world_->now(), it->second.carrier, frame->payload,
                                  frame->header.segment_size);
     driver.settle();
+}
+
+/// After each call that may have changed the session.
+void RelayNode::settle()
+{
+    drain_session();
+    if (session_)
+        liveness_.expires_at(session_->deadline());
+    wake();
 }
 
 void RelayNode::drain_session()
@@ -196,10 +202,7 @@ void RelayNode::handle_timeout()
     if (!session_)
         return;
     session_->handle_timeout(world_->now());
-    drain_session();
-    if (session_)
-        liveness_.expires_at(session_->deadline());
-    wake();
+    settle();
 }
 
 void RelayNode::handle_end()
@@ -233,10 +236,7 @@ void RelayNode::show_up()
     if (!session_ || closed_)
         return;
     session_->show_up(world_->now());
-    drain_session();
-    if (session_)
-        liveness_.expires_at(session_->deadline());
-    wake();
+    settle();
 }
 
 void RelayNode::wake()

@@ -69,6 +69,7 @@ private:
     void handle_end() override;
     void handle_relayed(Bytes message);
     void handle_timeout();
+    void settle();
     void drain_session();
     void write_next();
     bool send_train();

@@ -7,6 +7,6 @@ from .laboratory import (AGENT_LAN, AGENT_LAN6, AGENT_NAT, BLACK_HOLE, BLACK_HOL
 from .programs import JOIN_STRING, Agent, Client, Exit, Forward, Gateway, start_all
 from .scenario import Scenario, main
 from .servers import Authority, Dnsmasq, Iperf3, Nginx, Sshd, pin_of, self_signed_certificate, tool
-from .traffic import (PacedStream, Pattern, TcpServer, UdpEcho, echo, read_exactly, read_to_end,
-                      send_reset)
+from .traffic import (PacedStream, Pattern, TcpServer, UdpEcho, echo, exchange, read_exactly,
+                      read_to_end, send_reset)
 from .web import JoinString, RawWebSocket, Response, read_head, request, tls, upgrade_fields

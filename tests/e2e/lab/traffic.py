@@ -93,6 +93,16 @@ def read_exactly(sock, size):
     return bytes(parts)
 
 
+def exchange(sock, size):
+    """Sends `size` bytes to an echo, part by part, and checks each that comes back."""
+    longest = 50_000
+    pattern = Pattern(size)
+    for offset in range(0, size, longest):
+        part = pattern.part(offset, min(longest, size - offset))
+        sock.sendall(part)
+        pattern.check(offset, read_exactly(sock, len(part)))
+
+
 def read_to_end(sock):
     parts = bytearray()
     while data := sock.recv(262_144):
