@@ -16,7 +16,7 @@ namespace narrowlink::bench {
 using Clock = std::chrono::steady_clock;
 
 /// Large enough that system calls cost little, small enough to stay in the second-level cache.
-constexpr std::size_t chunk_size = 256 * 1024;
+constexpr std::size_t chunk_size = 64 * 1024;
 
 /// Without one byte for this long a transfer has hung, and waiting on would only hide it.
 constexpr std::chrono::seconds patience{30};
