@@ -104,6 +104,23 @@ TEST(Pair, MovesToADirectCarrierWithAMuchLongerRoundTripThanTheRelay)
     }
 }
 
+TEST(Pair, AnswersThatComeTogetherCauseOneMigration)
+{
+    TwoPairs ends;
+    ends.delay = milliseconds{1};
+    ASSERT_TRUE(ends.connect());
+    ends.run_for(seconds{1});
+    ends.delays[TwoPairs::second] = milliseconds{150};
+    ends.doubling.insert(TwoPairs::second);
+    ends.add(TwoPairs::second, TwoPairs::direct);
+    ASSERT_TRUE(ends.run([&] { return ends.client.pair.current() == CarrierKind::direct_udp; }));
+    ASSERT_GE(ends.client.count_quic<quic::PathAnsweredLate>(), 2U);
+    ends.remove(TwoPairs::first); // it would go back, else
+    ends.run_for(seconds{2});
+    EXPECT_LE(ends.agent.count_quic<quic::ConnectionIdRetired>(), 3U)
+        << "validated, at once, and to forget the relay";
+}
+
 TEST(Pair, WhatWasRecordedBeforeIsNoAnswer)
 {
     TwoPairs ends;

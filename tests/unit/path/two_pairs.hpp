@@ -180,6 +180,7 @@ public:
     bool agent_sleeps = false;  ///< and what comes to it is lost
     std::set<CarrierId> dead;   ///< carriers that lose everything, silently
     std::set<CarrierId> dead_to_agent, dead_to_client; ///< in one direction
+    std::set<CarrierId> doubling; ///< carriers that deliver everything twice
     std::map<CarrierId, Duration> delays; ///< where they are not `delay`
     std::map<CarrierId, std::size_t> narrow; ///< carriers that silently lose larger packets
     std::size_t trains_on_second = 0;
@@ -221,8 +222,10 @@ private:
             const auto limit = narrow.find(carrier);
             if (limit != narrow.end() && train.segment_size > limit->second)
                 continue;
-            if (!is_losing && !dead.contains(carrier) &&
-                !(to_agent ? dead_to_agent : dead_to_client).contains(carrier))
+            if (is_losing || dead.contains(carrier) ||
+                (to_agent ? dead_to_agent : dead_to_client).contains(carrier))
+                continue;
+            for (int copies = doubling.contains(carrier) ? 2 : 1; copies > 0; --copies)
                 trains.emplace(
                     now + (own == delays.end() ? delay : own->second),
                     Train{to_agent,
