@@ -16,6 +16,7 @@ from .subjects import BareQuic, Narrowlink, Nodes, Tcp, WireGuard
 groups = ("throughput", "relays", "first-direct", "stalls")
 delays = (0, 20, 100)  # one way, from client to agent, in ms
 IP_AND_UDP = 28  # bytes of the headers of IPv4 and UDP
+LARGEST_MTU = 65_536  # what loopback has unless told otherwise; more than QUIC packets can have
 
 
 @dataclass
@@ -49,8 +50,10 @@ class DirectBench(Recorder):
             for mtu in (1500, 9000):
                 with self.place(Wire, f"veth{mtu}", mtu) as lab:
                     self.direct(lab, f"veth-{mtu}/", mtu - IP_AND_UDP, [Tcp, WireGuard])
-            with self.place(Loopback) as lab:
-                self.direct(lab, "loopback/", None, [Tcp])
+                with self.place(Loopback, mtu) as lab:
+                    self.direct(lab, f"loopback-{mtu}/", mtu - IP_AND_UDP, [Tcp])
+            with self.place(Loopback, LARGEST_MTU) as lab:
+                self.direct(lab, f"loopback-{LARGEST_MTU}/", None, [Tcp])
         if "relays" in wanted:
             with self.place(Wire, "relays", 1500) as lab:
                 self.relays(lab)

@@ -13,7 +13,8 @@ colours = {DIRECT: "#1f5fa8", "quic": "#6b6b6b", "wireguard": "#88b04b", "tcp": 
            "narrowlink-websocket": "#7aa6d6", "narrowlink-udp": "#d9822b"}
 titles = {DIRECT: "Narrowlink, direct", "quic": "bare QUIC", "wireguard": "wireguard-go", "tcp": "TCP",
           "narrowlink-websocket": "relay over WebSocket", "narrowlink-udp": "relay over UDP"}
-places = (("veth-1500/", "veth 1500"), ("veth-9000/", "veth 9000"), ("loopback/", "loopback"), ("relays/", "relays"))
+places = (("veth-1500/", "veth\n1500"), ("veth-9000/", "veth\n9000"), ("loopback-1500/", "loopback\n1500"),
+          ("loopback-9000/", "loopback\n9000"), ("loopback-65536/", "loopback\n65536"), ("relays/", "relays"))
 delays = (0, 20, 100)
 stalls = (("relay_to_direct", "to\ndirect", 1), ("udp_cut", "UDP\ncut", 3), ("relay_to_direct_again", "back", 1),
           ("nat_reboot", "NATs\nreboot", 3), ("nat_reboot_other_ports", "other\nports", 3),

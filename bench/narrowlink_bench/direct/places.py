@@ -41,12 +41,14 @@ class Wire(Lab):
 class Loopback(Lab):
     """All on one machine that has nothing but loopback."""
 
-    def __init__(self, programs, name="loopback"):
-        self.name = self.title = name
+    def __init__(self, programs, mtu):
+        self.name, self.mtu = f"loopback{mtu}", mtu
+        self.title = f"loopback, MTU {mtu}"
         self.near_address = self.far_address = self.gateway_address = "127.0.0.1"
         super().__init__(programs)
 
     def _build(self):
         self.client = self.agent = self.gateway = self._machine(self.name)
+        self.client.configure([f"link set lo mtu {self.mtu}"])
         with self.client.entered():
             machine.choose_congestion()

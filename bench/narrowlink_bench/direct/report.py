@@ -2,9 +2,10 @@
 
 from ..measures import transfer_label, transfers
 from ..report import Table, aim, aims_table, disturbance_line, machine_lines, medians_of, number, ratio
-from .measures import delays
+from .measures import LARGEST_MTU, delays
 
-places = {"veth-1500/": "veth, MTU 1500", "veth-9000/": "veth, MTU 9000", "loopback/": "loopback"}
+places = {f"{kind}-{mtu}/": f"{kind}, MTU {mtu}" for kind, mtu in (
+    ("veth", 1500), ("veth", 9000), ("loopback", 1500), ("loopback", 9000), ("loopback", LARGEST_MTU))}
 others = {"quic": "bare QUIC", "tcp": "TCP", "wireguard": "WireGuard"}
 DIRECT = "narrowlink-direct"
 round_trips, allowance = 3, 300  # after the relay works; the latter in ms
