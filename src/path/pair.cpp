@@ -38,6 +38,9 @@
 //                      of the round-trip time would hold back a paced sender for minutes, and put
 //                      off the repair of the next loss for as long as the outage was. On a WebSocket
 //                      a second later, if it is still so.
+//                      The agent, which does not migrate, probes as soon as anything comes from the client: its
+//                      next probe timeout may be as far away as the outage was long, and who only receives
+//                      acknowledges nothing when it asks whether the agent is still there.
 //   an answer after a migration for which there was no connection ID left
 //                    → immediate migration to the same carrier, a second later: only now it is a
 //                      new path, and what is known of the round trip was made by the outage.
@@ -534,6 +537,7 @@ void Pair::handle_packets(Instant now, CarrierId id, Bytes train, std::size_t se
         return;
     const quic::PathId path = path_of(id, known->second.carrier);
     const bool was_out = now >= unanswered_at(shortest_outage, Duration::max());
+    const bool was_dead = current_ == id && was_silent(now, known->second);
     latest_ = std::max(latest_, now);
     connection_.handle_packets(now, path, train, segment_size, ecn);
     if (connection_.last_authentic() == now) {
@@ -545,6 +549,9 @@ void Pair::handle_packets(Instant now, CarrierId id, Bytes train, std::size_t se
     }
     if (was_out && connection_.last_acknowledged() == now && current_ == id)
         handle_outage_over(now, id);
+    else if (was_dead && connection_.last_authentic() == now &&
+             connection_.last_acknowledged() != now)
+        connection_.handle_path_restored(now);
     if (has_lost_client(now, id))
         connection_.rebind(now, path);
     measure();
@@ -554,6 +561,14 @@ void Pair::handle_packets(Instant now, CarrierId id, Bytes train, std::size_t se
     }
     observe(now);
     decide(now);
+}
+
+/// Nothing was heard of a client that should have acknowledged something.
+bool Pair::was_silent(Instant now, const Known& known) const
+{
+    return !client_ && known.carrier.kind != CarrierKind::websocket_relay &&
+           now >= known.alive_at + shortest_outage &&
+           now >= overdue_at(shortest_outage, Duration::max());
 }
 
 /// A WebSocket delivers what TCP held back: everything moves again, and a new path would only be in

@@ -185,6 +185,7 @@ private:
     bool renew(Instant now, CarrierId);
     void doubt_direct(Instant now, CarrierId session);
     [[nodiscard]] bool is_untried() const;
+    [[nodiscard]] bool was_silent(Instant now, const Known& known) const;
     void probe_again(Instant now);
     void handle_outage_over(Instant now, CarrierId);
     void forget_round_trip(Instant now);

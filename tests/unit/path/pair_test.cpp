@@ -442,6 +442,31 @@ TEST(Pair, AStreamGoesOnAtOnceAlthoughProbesHaveBackedOff)
     }
 }
 
+// A client that only receives says something every two seconds, and acknowledges nothing with it.
+TEST(Pair, TheAgentGoesOnAsSoonAsItHearsTheClientAgain)
+{
+    for (const int out : {1'200, 1'500, 1'900}) {
+        TwoPairs ends;
+        ASSERT_TRUE(ends.connect());
+        const quic::StreamId id = ends.open();
+        ends.add(TwoPairs::second, TwoPairs::direct);
+        ends.run_for(seconds{3});
+        TwoPairs::say(ends.agent, id, 1'000);
+        ends.run_for(milliseconds{100});
+        ends.dead.insert(TwoPairs::second);
+        TwoPairs::say(ends.agent, id, 50'000);
+        ends.run_for(milliseconds{out});
+        ends.dead.clear();
+        const Instant heard_before = ends.agent.pair.connection().last_authentic();
+        ASSERT_TRUE(ends.run([&] {
+            return ends.agent.pair.connection().last_authentic() > heard_before;
+        }));
+        EXPECT_TRUE(ends.run([&] { return TwoPairs::heard(ends.client, id) == 51'000; },
+                             milliseconds{100}))
+            << "five round trips, out for " << out << " ms";
+    }
+}
+
 TEST(Pair, AStreamGoesOnSoonAlthoughTheProbeOnTheNewRelayIsLost)
 {
     for (const bool from_agent : {false, true}) {
