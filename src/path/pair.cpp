@@ -478,11 +478,8 @@ void Pair::settle(Instant now)
     if (was_frozen || !chosen)
         changed_at_ = now;
     probe_again_at_ = never;
-    if (was_frozen && !renew(now, *chosen)) {
-        connection_.handle_path_restored(now);
-        probe_wait_ = std::max(connection_.statistics().probe_timeout, shortest_silence);
-        probe_again_at_ = now + probe_wait_;
-    }
+    if (was_frozen && !renew(now, *chosen))
+        probe(now);
     if (chosen)
         connection_.set_keep_alive(current() == CarrierKind::websocket_relay
                                        ? config_.quic.keep_alive
@@ -507,8 +504,16 @@ bool Pair::renew(Instant now, CarrierId id)
            migrate(now, id, quic::Connection::Migration::immediate, ChangeReason::restored);
 }
 
-/// The probe that went out when the carrier came back may be lost, too, and QUIC's next one is as far
-/// away as the outage was long.
+/// At once, and again until something is acknowledged: the probe may be lost, too, and QUIC's next one
+/// is as far away as the outage was long.
+void Pair::probe(Instant now)
+{
+    probing_since_ = now;
+    probe_wait_ = std::max(connection_.statistics().probe_timeout, shortest_silence);
+    probe_again_at_ = now + probe_wait_;
+    connection_.handle_path_restored(now);
+}
+
 void Pair::probe_again(Instant now)
 {
     if (now < probe_again_at_)
@@ -521,7 +526,7 @@ void Pair::probe_again(Instant now)
 void Pair::observe(Instant now)
 {
     const bool outstanding = connection_.statistics().bytes_in_flight > 0;
-    if (!outstanding || connection_.last_acknowledged() > changed_at_)
+    if (!outstanding || connection_.last_acknowledged() > probing_since_)
         probe_again_at_ = never;
     if (!outstanding)
         outstanding_since_ = never;
@@ -551,7 +556,7 @@ void Pair::handle_packets(Instant now, CarrierId id, Bytes train, std::size_t se
         handle_outage_over(now, id);
     else if (was_dead && connection_.last_authentic() == now &&
              connection_.last_acknowledged() != now)
-        connection_.handle_path_restored(now);
+        probe(now);
     if (has_lost_client(now, id))
         connection_.rebind(now, path);
     measure();
@@ -566,7 +571,7 @@ void Pair::handle_packets(Instant now, CarrierId id, Bytes train, std::size_t se
 /// Nothing was heard of a client that should have acknowledged something.
 bool Pair::was_silent(Instant now, const Known& known) const
 {
-    return !client_ && known.carrier.kind != CarrierKind::websocket_relay &&
+    return !client_ && probe_again_at_ == never && known.carrier.kind != CarrierKind::websocket_relay &&
            now >= known.alive_at + shortest_outage &&
            now >= overdue_at(shortest_outage, Duration::max());
 }

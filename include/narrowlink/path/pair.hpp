@@ -186,6 +186,7 @@ private:
     void doubt_direct(Instant now, CarrierId session);
     [[nodiscard]] bool is_untried() const;
     [[nodiscard]] bool was_silent(Instant now, const Known& known) const;
+    void probe(Instant now);
     void probe_again(Instant now);
     void handle_outage_over(Instant now, CarrierId);
     void forget_round_trip(Instant now);
@@ -220,7 +221,8 @@ private:
     Instant retry_at_{};     ///< after a migration that could not begin
     Duration stay_{};        ///< after a migration; longer while nothing comes of them
     unsigned unanswered_ = 0; ///< migrations of which nothing came
-    Instant probe_again_at_ = never; ///< after a carrier has come back
+    Instant probing_since_{};
+    Instant probe_again_at_ = never; ///< after a carrier or the client has come back
     Duration probe_wait_{};
     Instant forget_round_trip_at_ = never; ///< if it is still that of an outage
     bool misled_ = false;    ///< the round trip of this path was one of before, see watch_peer()
