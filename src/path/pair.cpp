@@ -571,7 +571,8 @@ void Pair::handle_packets(Instant now, CarrierId id, Bytes train, std::size_t se
 /// Nothing was heard of a client that should have acknowledged something.
 bool Pair::was_silent(Instant now, const Known& known) const
 {
-    return !client_ && probe_again_at_ == never && known.carrier.kind != CarrierKind::websocket_relay &&
+    return !client_ && probe_again_at_ == never &&
+           known.carrier.kind != CarrierKind::websocket_relay &&
            now >= known.alive_at + shortest_outage &&
            now >= overdue_at(shortest_outage, Duration::max());
 }
