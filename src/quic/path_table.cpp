@@ -44,7 +44,7 @@ ngtcp2_path PathTable::open(PathId path)
 void PathTable::rebind(const ngtcp2_path& address, PathId path)
 {
     for (Entry& entry : entries_)
-        if (std::memcmp(address.remote.addr, &entry.remote, sizeof entry.remote) == 0)
+        if (entry.remote.sin_addr.s_addr == number_of(address))
             entry.path = path;
 }
 
@@ -72,9 +72,11 @@ std::uint32_t PathTable::number_of(const ngtcp2_path& path)
 
 std::optional<PathId> PathTable::find(const ngtcp2_path& path) const
 {
+    if (path.remote.addrlen != sizeof(ngtcp2_sockaddr_in))
+        return std::nullopt;
+    const std::uint32_t number = number_of(path);
     for (auto entry = entries_.rbegin(); entry != entries_.rend(); ++entry)
-        if (path.remote.addrlen == sizeof entry->remote &&
-            std::memcmp(path.remote.addr, &entry->remote, sizeof entry->remote) == 0)
+        if (entry->remote.sin_addr.s_addr == number)
             return entry->path;
     return std::nullopt;
 }
