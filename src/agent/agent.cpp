@@ -210,9 +210,9 @@ void Agent::Impl::introduce(const control::Introduction& introduction)
         it = pairs_
                  .emplace(key, std::make_unique<ServedPair>(
                                    executor_, settings_, name_, introduction, *random_,
-                                   [this] {
-                                       node_.wake();
-                                       direct_.wake();
+                                   [this](std::optional<path::CarrierKind> kind) {
+                                       node_.wake(kind);
+                                       direct_.wake(kind);
                                    },
                                    [this] { node_.show_up(); },
                                    [this] { closed_pairs_.set(); }))

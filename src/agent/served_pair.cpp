@@ -40,8 +40,8 @@ path::Pair::Config pair_config(const Settings& settings, const control::Introduc
 
 ServedPair::ServedPair(net::any_io_executor executor, const Settings& settings, std::string agent,
                        const control::Introduction& introduction, Random& random,
-                       std::function<void()> wake_carriers, std::function<void()> on_quiet,
-                       std::function<void()> on_closed)
+                       drive::PairDriver::WakeCarriers wake_carriers,
+                       std::function<void()> on_quiet, std::function<void()> on_closed)
     : settings_{settings}
     , agent_{std::move(agent)}
     , client_{introduction.client}

@@ -18,8 +18,8 @@ public:
     /// and may be joined and destroyed, later.
     ServedPair(net::any_io_executor executor, const Settings& settings, std::string agent,
                const control::Introduction& introduction, Random& random,
-               std::function<void()> wake_carriers, std::function<void()> on_quiet,
-               std::function<void()> on_closed);
+               drive::PairDriver::WakeCarriers wake_carriers,
+               std::function<void()> on_quiet, std::function<void()> on_closed);
 
     drive::PairDriver& driver() { return driver_; }
 

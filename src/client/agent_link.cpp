@@ -30,7 +30,7 @@
 namespace narrowlink::client {
 
 Connection::Connection(net::any_io_executor executor, path::Pair pair, std::string agent,
-                       std::function<void()> wake_carriers, drive::Notice& changed)
+                       drive::PairDriver::WakeCarriers wake_carriers, drive::Notice& changed)
     : agent_{std::move(agent)}
     , changed_{&changed}
     , driver_{executor, std::move(pair), *this, std::move(wake_carriers)}
@@ -172,9 +172,9 @@ void AgentLink::handle_introduced(const control::Introduced& introduced)
             throw Failure{ExitCode::unexpected, pair.error().message()};
         connection_ = std::make_shared<Connection>(
             executor_, std::move(*pair), agent_,
-            [node = node_, direct = direct_] {
-                node->wake();
-                direct->wake();
+            [node = node_, direct = direct_](std::optional<path::CarrierKind> kind) {
+                node->wake(kind);
+                direct->wake(kind);
             },
             changed_);
     }

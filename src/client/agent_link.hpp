@@ -19,7 +19,7 @@ namespace narrowlink::client {
 class Connection final : drive::PairDriver::Owner {
 public:
     Connection(net::any_io_executor executor, path::Pair pair, std::string agent,
-               std::function<void()> wake_carriers, drive::Notice& changed);
+               drive::PairDriver::WakeCarriers wake_carriers, drive::Notice& changed);
 
     drive::PairDriver& driver() { return driver_; }
 

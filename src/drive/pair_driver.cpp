@@ -14,7 +14,7 @@ constexpr Duration shortest_timer = std::chrono::milliseconds{1};
 } // namespace
 
 PairDriver::PairDriver(net::any_io_executor executor, path::Pair pair, Owner& owner,
-                       std::function<void()> wake_carriers)
+                       WakeCarriers wake_carriers)
     : executor_{executor}
     , pair_{std::move(pair)}
     , owner_{&owner}
@@ -26,7 +26,7 @@ PairDriver::PairDriver(net::any_io_executor executor, path::Pair pair, Owner& ow
 void PairDriver::settle()
 {
     drain_events();
-    wake_carriers_();
+    wake_carriers_(pair_.current());
 }
 
 void PairDriver::drain_events()
@@ -38,7 +38,7 @@ void PairDriver::drain_events()
         tell(*event);
     telling_ = false;
     if (pair_.take_wake())
-        wake_carriers_();
+        wake_carriers_(std::nullopt);
     if (std::max(pair_.deadline(), quiet_until_) < armed_until_ || closed_)
         timer_changed_.set();
 }

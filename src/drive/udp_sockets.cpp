@@ -74,8 +74,7 @@ net::awaitable<void> UdpSockets::ingress_loop(direct::SocketId id,
     for (;;) {
         auto receiving = socket->receive();
         const auto arrivals = co_await std::move(receiving);
-        for (const io::UdpSocket::Arrival& arrival : arrivals)
-            sink_(id, arrival);
+        sink_(id, arrivals);
     }
 }
 

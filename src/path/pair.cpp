@@ -475,6 +475,7 @@ void Pair::settle(Instant now)
     const bool was_frozen = !current_;
     const auto kind_before = current_ && carriers_.contains(*current_) ? current() : std::nullopt;
     current_ = chosen;
+    wake_ = true;
     if (was_frozen || !chosen)
         changed_at_ = now;
     probe_again_at_ = never;

@@ -24,12 +24,22 @@ DirectNode::DirectNode(World& world, Host& host, control::Role role, Owner& owne
 {
 }
 
+template <class Command>
+void DirectNode::tell_core(Command command)
+{
+    busy_ = true;
+    command();
+    busy_ = false;
+    wake();
+}
+
 std::optional<std::uint16_t> DirectNode::open(direct::SocketId id, bool v4)
 {
     auto socket = host_->open(v4);
     socket->set_sink([this, id](const SocketAddress& from, Bytes datagram) {
-        core_.handle_train(world_->now(), id, from, {datagram, datagram.size()});
-        wake();
+        tell_core([&] {
+            core_.handle_train(world_->now(), id, from, {datagram, datagram.size()});
+        });
     });
     const std::uint16_t port = socket->port();
     sockets_.emplace(id, std::move(socket));
@@ -56,62 +66,60 @@ control::Candidates DirectNode::candidates() const
 
 void DirectNode::observe(const control::Observe& message)
 {
-    core_.observe(message, {});
-    wake();
+    tell_core([&] { core_.observe(message, {}); });
 }
 
 void DirectNode::survey(const control::SurveyRequest& request)
 {
-    core_.survey(world_->now(), request);
-    wake();
+    tell_core([&] { core_.survey(world_->now(), request); });
 }
 
 void DirectNode::handle_nat(const control::NatDescription& nat)
 {
     world_->note("{}: {}", to_string(role_), nat.text);
-    core_.handle_nat(nat);
+    tell_core([&] { core_.handle_nat(nat); });
 }
 
 void DirectNode::punch(const control::Punch& message, direct::CarriedPair& pair)
 {
     unreachable_.clear();
-    core_.punch(world_->now(), message, pair);
-    wake();
+    tell_core([&] { core_.punch(world_->now(), message, pair); });
 }
 
 void DirectNode::aim(const control::Aim& message, direct::CarriedPair& pair)
 {
-    core_.aim(world_->now(), message, pair);
-    wake();
+    tell_core([&] { core_.aim(world_->now(), message, pair); });
 }
 
 void DirectNode::relay(direct::CarriedPair& pair, const wire::RelayTag& tag)
 {
-    core_.relay(world_->now(), pair, tag);
-    wake();
+    tell_core([&] { core_.relay(world_->now(), pair, tag); });
 }
 
 void DirectNode::handle_unreachable(const control::Unreachable& message, direct::CarriedPair& pair)
 {
-    core_.handle_unreachable(message, pair);
+    tell_core([&] { core_.handle_unreachable(message, pair); });
     unreachable_ = message.message;
 }
 
 void DirectNode::forget(direct::CarriedPair& pair)
 {
-    core_.forget(world_->now(), pair);
+    tell_core([&] { core_.forget(world_->now(), pair); });
 }
 
 void DirectNode::handle_network_changed()
 {
-    core_.handle_network_changed(world_->now());
-    wake();
+    tell_core([&] { core_.handle_network_changed(world_->now()); });
 }
 
 // ---- the loop
 
-void DirectNode::wake()
+void DirectNode::wake(std::optional<path::CarrierKind> kind)
 {
+    if (kind == path::CarrierKind::websocket_relay)
+        return;
+    if (kind && !busy_)
+        return run();
     if (woken_)
         return;
     woken_ = true;
@@ -123,9 +131,11 @@ void DirectNode::wake()
 
 void DirectNode::run()
 {
+    busy_ = true;
     do
         core_.handle_timeout(world_->now());
     while (send_one_round());
+    busy_ = false;
     timer_.expires_at(core_.deadline());
 }
 

@@ -31,7 +31,8 @@ public:
     void handle_unreachable(const control::Unreachable&, direct::CarriedPair&);
     void forget(direct::CarriedPair&);
     void handle_network_changed();
-    void wake();
+    /// As the original's.
+    void wake(std::optional<path::CarrierKind> kind = std::nullopt);
 
     /// The reason for the relay that the gateway has given since the last attempt; empty: none.
     [[nodiscard]] const std::string& unreachable() const { return unreachable_; }
@@ -45,6 +46,8 @@ private:
     std::optional<std::uint16_t> open(direct::SocketId, bool v4) override;
     void close(direct::SocketId) override;
     void send(direct::SocketId, const SocketAddress& to, Bytes datagram, std::uint8_t ttl) override;
+    template <class Command>
+    void tell_core(Command command);
     void run();
     bool send_one_round();
 
@@ -56,6 +59,7 @@ private:
     std::string unreachable_;
     std::vector<std::byte> block_;
     bool woken_ = false;
+    bool busy_ = false; ///< the core is at work and must not be entered again
     Timer timer_;
     Life life_;
 };

@@ -66,7 +66,7 @@ public:
               path::Pair::server(config_for(agent.settings_.pair, introduction),
                                  {agent.settings_.person->credentials, introduction.key},
                                  agent.world_.now(), agent.world_.cores),
-              *this, [&agent] { agent.wake(); })}
+              *this, [&agent](auto kind) { agent.wake(kind); })}
     {
     }
 
@@ -216,11 +216,11 @@ void AgentNode::handle_network_changed()
         session->tell_candidates(world_.now(), direct_->candidates());
 }
 
-void AgentNode::wake()
+void AgentNode::wake(std::optional<path::CarrierKind> kind)
 {
-    node_.wake();
+    node_.wake(kind);
     if (direct_)
-        direct_->wake();
+        direct_->wake(kind);
 }
 
 void AgentNode::introduce(const control::Introduction& introduction)
@@ -267,7 +267,7 @@ public:
     AgentConnection(ClientNode& client, path::Pair pair)
         : client_{client}
         , driver_{std::make_shared<PairDriver>(client.world_, std::move(pair), *this,
-                                               [&client] { client.wake(); })}
+                                               [&client](auto kind) { client.wake(kind); })}
     {
     }
 
@@ -510,11 +510,11 @@ void ClientNode::handle_network_changed()
         session->tell_candidates(world_.now(), direct_->candidates());
 }
 
-void ClientNode::wake()
+void ClientNode::wake(std::optional<path::CarrierKind> kind)
 {
-    node_.wake();
+    node_.wake(kind);
     if (direct_)
-        direct_->wake();
+        direct_->wake(kind);
 }
 
 std::string ClientNode::obstacle() const

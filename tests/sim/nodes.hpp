@@ -70,7 +70,7 @@ private:
 
     void handle_way_opened(direct::CarriedPair&, const nat::Puncher::Opened&) override;
 
-    void wake();
+    void wake(std::optional<path::CarrierKind> kind);
     void introduce(const control::Introduction&);
     ServedPair* find(const wire::PairId&, const std::optional<crypto::Pin>& client);
     void reap();
@@ -132,7 +132,7 @@ private:
     void handle_survey_answer(const control::SurveyAnswer&) override;
     void handle_punched(direct::CarriedPair&, std::uint32_t attempt, bool opened) override;
     void handle_way_opened(direct::CarriedPair&, const nat::Puncher::Opened&) override;
-    void wake();
+    void wake(std::optional<path::CarrierKind> kind);
     void handle_introduced(const control::Introduced&);
     void introduce();
     void retire();

@@ -10,7 +10,7 @@ constexpr Duration shortest_timer = milliseconds{1};
 } // namespace
 
 PairDriver::PairDriver(World& world, path::Pair pair, Owner& owner,
-                       std::function<void()> wake_carriers)
+                       WakeCarriers wake_carriers)
     : world_{&world}
     , pair_{std::move(pair)}
     , owner_{&owner}
@@ -23,7 +23,7 @@ PairDriver::PairDriver(World& world, path::Pair pair, Owner& owner,
 void PairDriver::settle()
 {
     drain_events();
-    wake_carriers_();
+    wake_carriers_(pair_.current());
 }
 
 void PairDriver::drain_events()
@@ -35,7 +35,7 @@ void PairDriver::drain_events()
         tell(*event);
     telling_ = false;
     if (pair_.take_wake())
-        wake_carriers_();
+        wake_carriers_(std::nullopt);
     timer_.expires_at(closed_ ? never : std::max(pair_.deadline(), quiet_until_));
 }
 

@@ -41,7 +41,10 @@ public:
         virtual void handle_closed(const quic::Closed&) = 0;
     };
 
-    PairDriver(World& world, path::Pair pair, Owner& owner, std::function<void()> wake_carriers);
+    /// As drive::PairDriver::WakeCarriers.
+    using WakeCarriers = std::function<void(std::optional<path::CarrierKind>)>;
+
+    PairDriver(World& world, path::Pair pair, Owner& owner, WakeCarriers wake_carriers);
 
     path::Pair& pair() override { return pair_; }
 
@@ -66,7 +69,7 @@ private:
     World* world_;
     path::Pair pair_;
     Owner* owner_;
-    std::function<void()> wake_carriers_;
+    WakeCarriers wake_carriers_;
     std::map<quic::StreamId, StreamEnd*> streams_;
     Timer timer_;
     Instant quiet_until_{};

@@ -239,9 +239,9 @@ void RelayNode::show_up()
     settle();
 }
 
-void RelayNode::wake()
+void RelayNode::wake(std::optional<path::CarrierKind> kind)
 {
-    if (woken_ || writing_ || !session_)
+    if ((kind && kind != path::CarrierKind::websocket_relay) || woken_ || writing_ || !session_)
         return;
     woken_ = true;
     world_->post(life_, [this] {

@@ -30,7 +30,8 @@ public:
 
     control::NodeSession* session() { return session_ ? &*session_ : nullptr; }
 
-    void wake();
+    /// As the original's.
+    void wake(std::optional<path::CarrierKind> kind = std::nullopt);
 
     /// The address that a session is bound to is gone. Unlike the original's, an attempt to connect
     /// is not interrupted.

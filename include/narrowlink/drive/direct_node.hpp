@@ -79,8 +79,9 @@ public:
     /// What stands before this node, for people; empty while it is not known.
     [[nodiscard]] std::string nat() const;
 
-    /// A pair may have something to send, or its carrier has changed.
-    void wake() { egress_.set(); }
+    /// A pair may have something to send, or its carrier has changed. `kind`: a pair, on carriers of
+    /// this kind only; it is sent within the call, unless that comes from within this node.
+    void wake(std::optional<path::CarrierKind> kind = std::nullopt);
 
 private:
     void handle_meeting_due(direct::CarriedPair&) override;
@@ -89,8 +90,15 @@ private:
     void handle_way_opened(direct::CarriedPair&, const nat::Puncher::Opened&) override;
     void handle_relay_opened(direct::CarriedPair&, const SocketAddress& gateway) override;
     void map_port();
+    template <class Command>
+    void tell_core(Command command);
+    void receive(direct::SocketId, std::span<const io::UdpSocket::Arrival>);
     net::awaitable<void> egress_loop();
-    net::awaitable<bool> send_one_round();
+    net::awaitable<void> wait_for_room();
+    void send_at_once();
+    bool advance();
+    bool send_one_round();
+    void send_rest();
 
     Owner* owner_;
     io::Event egress_;
@@ -99,6 +107,11 @@ private:
     PortMapper mapper_;
     std::map<control::Family, std::string> nats_;
     std::vector<std::byte> block_;
+    direct::Train train_; ///< in block_
+    Bytes rest_;          ///< of it: what the socket has had no room for yet
+    Instant armed_until_ = never;
+    bool busy_ = false;  ///< the core is at work and must not be entered again
+    bool woken_ = false; ///< while it was
 };
 
 } // namespace narrowlink::drive

@@ -30,9 +30,12 @@ public:
         virtual void handle_closed(const quic::Closed&) = 0;
     };
 
-    /// `wake_carriers` is called when there may be packets to send.
+    /// Is called when there may be packets to send: with the kind of the only carrier that may have
+    /// some, or with nothing when any may.
+    using WakeCarriers = std::function<void(std::optional<path::CarrierKind>)>;
+
     PairDriver(net::any_io_executor executor, path::Pair pair, Owner& owner,
-               std::function<void()> wake_carriers);
+               WakeCarriers wake_carriers);
     PairDriver(const PairDriver&) = delete;
     PairDriver& operator=(const PairDriver&) = delete;
 
@@ -47,7 +50,7 @@ public:
     /// Tells the events that have come up and adjusts the timer; for who drives a carrier.
     void drain_events() override;
 
-    /// The same, and wakes the carriers: for everybody else.
+    /// The same, and wakes the carrier in use: for everybody else.
     void settle() override;
 
     /// The timers. Ends when the pair is over; until then only by cancellation.
@@ -62,7 +65,7 @@ private:
     net::any_io_executor executor_;
     path::Pair pair_;
     Owner* owner_;
-    std::function<void()> wake_carriers_;
+    WakeCarriers wake_carriers_;
     std::unordered_map<std::int64_t, Stream*> streams_;
     io::Event timer_changed_;
     Instant armed_until_ = never;

@@ -69,7 +69,12 @@ public:
         return session_ ? &*session_ : nullptr;
     }
 
-    void wake() { egress_.set(); }
+    /// A pair or the session may have something to send. `kind`: a pair, on carriers of this kind only.
+    void wake(std::optional<path::CarrierKind> kind = std::nullopt)
+    {
+        if (!kind || kind == path::CarrierKind::websocket_relay)
+            egress_.set();
+    }
 
     /// This host has other addresses or routes than before, or was asleep: a connection that cannot
     /// work any more is given up, one that may still work has to prove it soon, and the next attempt

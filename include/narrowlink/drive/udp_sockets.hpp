@@ -15,9 +15,9 @@ namespace narrowlink::drive {
 /// Single-threaded.
 class UdpSockets final : public direct::Sockets {
 public:
-    using Sink = std::function<void(direct::SocketId, const io::UdpSocket::Arrival&)>;
+    using Sink = std::function<void(direct::SocketId, std::span<const io::UdpSocket::Arrival>)>;
 
-    /// `sink` is told of what comes in.
+    /// `sink` is told of what comes in, all that came together at once.
     UdpSockets(net::any_io_executor executor, Sink sink);
 
     /// Receives until cancelled, and runs `body` meanwhile.

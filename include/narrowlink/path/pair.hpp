@@ -88,7 +88,7 @@ public:
     /// Fills `block` with a train for this carrier; size 0 when there is nothing for it to carry.
     quic::Connection::Transmit poll_transmit(Instant now, CarrierId, MutableBytes block);
 
-    /// Something waits for a carrier that did not ask. Told once.
+    /// Something waits for a carrier that is not in use, or another one has come into use. Told once.
     [[nodiscard]] bool take_wake() { return std::exchange(wake_, false); }
 
     std::optional<Event> poll_event();

@@ -43,7 +43,7 @@ void expect_no_failure(const std::exception_ptr& failure)
 
 } // namespace
 
-End::End(net::any_io_executor executor, path::Pair pair, std::function<void()> wake_carriers)
+End::End(net::any_io_executor executor, path::Pair pair, PairDriver::WakeCarriers wake_carriers)
     : driver{executor, std::move(pair), *this, std::move(wake_carriers)}, told{executor}
 {
 }
@@ -76,9 +76,9 @@ PairLab::PairLab(const path::Pair::Config& config)
     : client_identity_{crypto::Identity::make_ed25519(birth, random_).value()}
     , agent_identity_{crypto::Identity::make_ed25519(birth, random_).value()}
     , client{executor(), client_pair(config, client_identity_, agent_identity_.pin, random_),
-             [this] { wake(Direction::to_agent); }}
+             [this](auto kind) { wake(Direction::to_agent, kind); }}
     , agent{executor(), agent_pair(config, agent_identity_, client_identity_.pin, random_),
-            [this] { wake(Direction::to_client); }}
+            [this](auto kind) { wake(Direction::to_client, kind); }}
     , tasks_{executor(), expect_no_failure}
 {
 }
@@ -183,8 +183,9 @@ End& PairLab::receiver(Direction direction)
     return direction == Direction::to_agent ? agent : client;
 }
 
-void PairLab::wake(Direction direction)
+void PairLab::wake(Direction direction, std::optional<path::CarrierKind> kind)
 {
+    sender(direction).woken.push_back(kind);
     bool& collecting = collecting_[static_cast<std::size_t>(direction)];
     if (std::exchange(collecting, true))
         return;

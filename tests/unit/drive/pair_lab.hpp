@@ -19,11 +19,12 @@ namespace narrowlink::drive::test {
 /// One end of a pair, and what its owner was told.
 class End final : public PairDriver::Owner {
 public:
-    End(net::any_io_executor executor, path::Pair pair, std::function<void()> wake_carriers);
+    End(net::any_io_executor executor, path::Pair pair, PairDriver::WakeCarriers wake_carriers);
 
     PairDriver driver;
     std::deque<std::pair<quic::StreamId, quic::Request>> requests;
     std::vector<std::optional<path::CarrierKind>> paths;
+    std::vector<std::optional<path::CarrierKind>> woken; ///< what the carriers were woken for
     std::optional<quic::Closed> closed;
     bool is_connected = false;
     Notice told;
@@ -79,7 +80,7 @@ private:
 
     End& sender(Direction direction);
     End& receiver(Direction direction);
-    void wake(Direction direction);
+    void wake(Direction direction, std::optional<path::CarrierKind> kind);
     void collect(Direction direction);
     void deliver(Direction direction);
     net::awaitable<void> connect_and_run(net::awaitable<void> body);

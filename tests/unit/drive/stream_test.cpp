@@ -101,6 +101,33 @@ TEST(Stream, CarriesARequestItsAnswerAndBytesBothWays)
     lab.run(ask_and_answer(lab));
 }
 
+net::awaitable<void> wake_carriers(PairLab& lab)
+{
+    Stream asking{lab.client.driver, lab.open(tcp_request)};
+    auto coming = lab.next_request();
+    const auto [id, request] = co_await std::move(coming);
+    Stream answering{lab.agent.driver, id};
+    answering.respond({200, ""});
+    auto waiting = asking.response();
+    co_await std::move(waiting);
+
+    lab.client.woken.clear();
+    send(asking, "ping");
+    using Kinds = std::vector<std::optional<path::CarrierKind>>;
+    EXPECT_EQ(lab.client.woken, Kinds{path::CarrierKind::websocket_relay});
+
+    lab.detach();
+    EXPECT_TRUE(std::ranges::any_of(lab.client.woken, [](const auto& kind) { return !kind; }))
+        << "another may take over";
+}
+
+/// Each wake-up of a carrier that is not in use would be for nothing.
+TEST(Stream, WakesTheCarrierInUseAndAllWhenThatChanges)
+{
+    PairLab lab;
+    lab.run(wake_carriers(lab));
+}
+
 net::awaitable<void> be_refused(PairLab& lab)
 {
     Stream asking{lab.client.driver, lab.open(udp_request)};

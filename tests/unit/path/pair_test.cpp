@@ -372,6 +372,20 @@ TEST(Pair, TellsEachChangeOfTheCarrierOnce)
     EXPECT_EQ(ends.client.find<PathChanged>()->carrier, std::nullopt);
 }
 
+/// Who drives carriers asks the one in use only, until it is told.
+TEST(Pair, TellsThatAnyCarrierMayHaveSomethingToSendWhenAnotherOneHasComeIntoUse)
+{
+    TwoPairs ends;
+    ASSERT_TRUE(ends.connect());
+    Pair& pair = ends.agent.pair;
+    (void)pair.take_wake();
+    pair.remove_carrier(ends.now, TwoPairs::first);
+    EXPECT_TRUE(pair.take_wake());
+    pair.add_carrier(ends.now, TwoPairs::second, TwoPairs::relay);
+    EXPECT_TRUE(pair.take_wake());
+    EXPECT_FALSE(pair.take_wake());
+}
+
 // ---- ends
 
 TEST(Pair, EndsWhenNoCarrierCameWithinTheResumeWindow)
