@@ -15,12 +15,22 @@ using namespace std::chrono_literals;
 /// Probes of all of the gateway's ports, then of the main one, so that the NAT keeps the mapping.
 constexpr std::array<Duration, 3> first_intervals{100ms, 300ms, 600ms};
 
+/// Then of the main one only, twice as long each time, until the gateway has heard where we are:
+/// nothing is tried before that, and some of the first probes and their answers may have been lost.
+constexpr Duration first_retry_interval = 300ms;
+
 /// Who is seen at another address each time would send proof after proof.
 constexpr Duration shortest_proof_interval = 100ms;
 constexpr unsigned most_proofs = 3; ///< per address, as some may be lost
 constexpr std::size_t most_proved = 16;
 
 constexpr std::size_t most_answers = control::max_candidates * control::max_probe_ports;
+
+/// Shows in the answer that the gateway has heard the cookie.
+std::uint32_t token_of(std::uint64_t cookie)
+{
+    return static_cast<std::uint32_t>(cookie);
+}
 
 } // namespace
 
@@ -37,7 +47,8 @@ void GatewayProbes::observe(const control::Observe& message, const IpAddress& ga
     gateway_.emplace(Gateway{.channel = {message.channel, probe_sender(role_)},
                              .ports = message.ports,
                              .addresses = std::move(addresses),
-                             .answers = {}});
+                             .answers = {},
+                             .retry_interval = first_retry_interval});
 }
 
 void GatewayProbes::handle_nat(const control::NatDescription& nat)
@@ -53,6 +64,7 @@ void GatewayProbes::start_over(Instant now)
         return;
     gateway_->rounds = 0;
     gateway_->proofs.clear();
+    gateway_->retry_interval = first_retry_interval;
     gateway_->due = now;
 }
 
@@ -99,7 +111,7 @@ std::optional<wire::Probe> GatewayProbes::handle_probe(Instant now, const Socket
     const bool is_main = socket.use == Socket::Use::main;
     if (probe->kind == wire::ProbeKind::observed && is_main && is_first_main_port(from)) {
         gateway_->latest = from;
-        prove_place(now, from.ip.is_v4(), probe->cookie);
+        handle_observed(now, from.ip.is_v4(), *probe);
     } else if (probe->kind == wire::ProbeKind::observed) {
         prove_address(socket, from, *probe);
     }
@@ -108,13 +120,29 @@ std::optional<wire::Probe> GatewayProbes::handle_probe(Instant now, const Socket
     return probe;
 }
 
-/// That the main socket is where the gateway has sent the cookie.
-void GatewayProbes::prove_place(Instant now, bool v4, std::uint64_t cookie)
+/// The main socket proves that it is where the gateway has sent the cookie.
+void GatewayProbes::handle_observed(Instant now, bool v4, const wire::Probe& answer)
 {
-    if (cookie == 0 || std::exchange(gateway_->cookie(v4), cookie) == cookie)
+    Proof& proof = gateway_->proof(v4);
+    if (proof.cookie != 0 && !proof.is_heard && answer.token == token_of(proof.cookie)) {
+        proof.is_heard = true;
+        if (gateway_->rounds > first_intervals.size() && is_placed())
+            gateway_->due = std::max(gateway_->due, gateway_->sent_at + keep_alive_interval());
+    }
+    if (answer.cookie == 0 || answer.cookie == proof.cookie)
         return;
+    proof = {.cookie = answer.cookie};
+    gateway_->retry_interval = first_retry_interval;
     gateway_->due = std::min(gateway_->due, std::max(now, gateway_->may_prove_at));
     gateway_->may_prove_at = gateway_->due + shortest_proof_interval;
+}
+
+/// The gateway knows where each main socket is.
+bool GatewayProbes::is_placed()
+{
+    return std::ranges::all_of(gateway_->addresses, [this](const IpAddress& ip) {
+        return gateway_->proof(ip.is_v4()).is_heard || !sockets_->main(ip.is_v4());
+    });
 }
 
 /// That we are at an external address which only some of our sockets have. Those that have to stay
@@ -173,13 +201,24 @@ void GatewayProbes::handle_timeout(Instant now)
     const std::span ports{gateway_->ports};
     for (const std::uint16_t port : ports.first(std::min(most, ports.size())))
         for (const IpAddress& ip : gateway_->addresses)
-            if (const auto& socket = sockets_->main(ip.is_v4()))
+            if (const auto& socket = sockets_->main(ip.is_v4())) {
+                const std::uint64_t cookie = gateway_->proof(ip.is_v4()).cookie;
                 sockets_->send_probe(*socket, gateway_->channel,
                                      {.kind = wire::ProbeKind::survey,
+                                      .token = token_of(cookie),
                                       .seen = {},
-                                      .cookie = gateway_->cookie(ip.is_v4())},
+                                      .cookie = cookie},
                                      {ip, port});
-    gateway_->due = now + (all ? first_intervals[gateway_->rounds] : keep_alive_interval());
+            }
+    Duration interval = keep_alive_interval();
+    if (all) {
+        interval = first_intervals[gateway_->rounds];
+    } else if (!is_placed()) {
+        interval = std::min(interval, gateway_->retry_interval);
+        gateway_->retry_interval = 2 * interval;
+    }
+    gateway_->sent_at = now;
+    gateway_->due = now + interval;
     ++gateway_->rounds;
 }
 

@@ -11,7 +11,8 @@
 namespace narrowlink::direct {
 
 /// A node's talk with the gateway's probe service: from its main sockets it probes all of the
-/// gateway's ports at first, and then the main one, so that the NAT keeps the mapping.
+/// gateway's ports at first, and then the main one, so that the NAT keeps the mapping. Until the gateway is
+/// known to have heard where they are, that comes soon, and then less and less often.
 ///
 /// Contract: call handle_timeout() at deadline().
 class GatewayProbes {
@@ -63,6 +64,12 @@ public:
     [[nodiscard]] Instant deadline() const { return gateway_ ? gateway_->due : never; }
 
 private:
+    /// That a main socket is where the gateway sees it.
+    struct Proof {
+        std::uint64_t cookie = 0; ///< what the gateway wants to be told next
+        bool is_heard = false;    ///< it has been
+    };
+
     struct Gateway {
         nat::ProbeChannel channel;
         std::vector<std::uint16_t> ports;
@@ -71,16 +78,19 @@ private:
         bool answered = false;
         std::map<SocketAddress, SocketAddress> answers; ///< by which of its sockets, what it sees
         Instant due{};
-        std::uint64_t cookie_v4 = 0, cookie_v6 = 0; ///< what it wants to be told next
+        Instant sent_at{}; ///< the latest round
+        Duration retry_interval{};
+        Proof proof_v4, proof_v6;
         Instant may_prove_at{};                     ///< the next new cookie, before its time
         std::map<IpAddress, unsigned> proofs;       ///< sent from other sockets, by external address
         std::optional<SocketAddress> latest;        ///< main port from which it has answered last
 
-        std::uint64_t& cookie(bool v4) { return v4 ? cookie_v4 : cookie_v6; }
+        Proof& proof(bool v4) { return v4 ? proof_v4 : proof_v6; }
     };
 
     [[nodiscard]] bool is_first_main_port(const SocketAddress&) const;
-    void prove_place(Instant now, bool v4, std::uint64_t cookie);
+    void handle_observed(Instant now, bool v4, const wire::Probe&);
+    [[nodiscard]] bool is_placed();
     void prove_address(const Socket&, const SocketAddress& gateway, const wire::Probe&);
 
     [[nodiscard]] Duration keep_alive_interval() const;

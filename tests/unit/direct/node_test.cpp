@@ -404,8 +404,11 @@ TEST(Node, ProbesAllPortsAtFirstAndThenKeepsTheMainOne)
 {
     TwoNodes both;
     both.observe();
-    both.run_for(seconds{2});
-    EXPECT_EQ(both.to_gateway.size(), 2U * (3 * 3 + 1)) << "both nodes, three rounds and one";
+    both.run_for(milliseconds{999});
+    EXPECT_EQ(both.to_gateway.size(), 2U * 3 * 3) << "both nodes, three rounds of three";
+    both.to_gateway.clear();
+    both.place_both();
+    EXPECT_EQ(both.to_gateway.size(), 2U) << "the proofs";
     both.to_gateway.clear();
     both.run_for(seconds{60});
     EXPECT_EQ(both.to_gateway.size(), 2U * 4);
@@ -413,12 +416,44 @@ TEST(Node, ProbesAllPortsAtFirstAndThenKeepsTheMainOne)
         EXPECT_EQ(sent.to, gateway_address());
 }
 
+TEST(Node, ProbesTheGatewayLessAndLessOftenUntilThatHasHeardWhereTheNodeIs)
+{
+    TwoNodes both;
+    const auto sent_in = [&](Duration time) {
+        both.to_gateway.clear();
+        both.run_for(time);
+        return both.to_gateway.size() / 2;
+    };
+    both.observe();
+    both.run_for(milliseconds{999});
+    EXPECT_EQ(sent_in(seconds{10}), 6U) << "after 1.0, 1.3, 1.9, 3.1, 5.5 and 10.3 s";
+    EXPECT_EQ(sent_in(std::chrono::minutes{10}), 40U) << "nobody answers";
+
+    // The proof is lost; it is repeated, and then the gateway has heard it.
+    for (End* end : {&both.client, &both.agent})
+        both.say_as_gateway(*end, {.kind = wire::ProbeKind::observed, .seen = end->at(0), .cookie = 4'711});
+    EXPECT_EQ(sent_in(milliseconds{1'000}), 3U) << "at once, after 0.3 and 0.9 s";
+    nat::ProbeChannel gateway{TwoNodes::credentials(200), wire::ProbeSender::gateway};
+    const auto proof = gateway.open(both.to_gateway.back().bytes);
+    ASSERT_TRUE(proof);
+    EXPECT_EQ(proof->cookie, 4'711U);
+    for (End* end : {&both.client, &both.agent})
+        both.say_as_gateway(*end, {.kind = wire::ProbeKind::observed,
+                                   .token = proof->token,
+                                   .seen = end->at(0),
+                                   .cookie = 4'711});
+    EXPECT_EQ(sent_in(milliseconds{14'800}), 0U);
+    EXPECT_EQ(sent_in(milliseconds{200}), 1U);
+}
+
 TEST(Node, ProbesTheGatewayAsOftenAsTheShortestMappingNeeds)
 {
     TwoNodes both;
     both.observe();
     both.run_for(seconds{2});
+    std::uint64_t cookie = 1;
     const auto rounds_in_ten_minutes = [&] {
+        both.place_both(cookie++);
         both.run_for(seconds{60}); // the round that was due before
         both.to_gateway.clear();
         both.run_for(std::chrono::minutes{10});

@@ -202,6 +202,19 @@ public:
                               {packet, packet.size()});
     }
 
+    /// The gateway has seen both main sockets, and heard their proof.
+    void place_both(std::uint64_t cookie = 1)
+    {
+        for (End* end : {&client, &agent})
+            for (const std::uint64_t token : {std::uint64_t{0}, cookie}) {
+                say_as_gateway(*end, {.kind = wire::ProbeKind::observed,
+                                      .token = static_cast<std::uint32_t>(token),
+                                      .seen = end->at(0),
+                                      .cookie = cookie});
+                settle();
+            }
+    }
+
     void run_for(Duration time)
     {
         const Instant end = now + time;
