@@ -315,11 +315,12 @@ std::optional<nat::ProbePacket> Rendezvous::handle_datagram(Instant now, const A
                                          arrival.at, proved);
     if (config_.addresses.empty()) // then only one family is probed
         (arrival.from.ip.is_v4() ? node.v6 : node.v4).expect_nothing();
-    // Also when it was thought to be blocked, and that was all that spoke against an attempt.
+    // Also when it was thought to be blocked, and that was all that spoke against an attempt, or when
+    // the round has begun without its address: its first probes or their answers were lost.
     if (moved || (was_unknown && view.observed()))
         for (auto& [name, pair] : pairs_)
             if ((pair.client == owner->second || pair.agent == owner->second) &&
-                (moved || pair.is_unreachable))
+                (moved || pair.is_unreachable || (pair.was_unseen && !pair.has_opened)))
                 pair.due = std::min(pair.due, now);
     drain_views(owner->second, node);
     if (!was_observed && is_observed(node))
@@ -429,6 +430,7 @@ void Rendezvous::begin_round(Instant now, const PairName& name, Pair& pair)
     end_attempt(pair);
     pair.due = never;
     pair.last = now;
+    pair.was_unseen = !external(ends_of(pair), Family::v4) && !external(ends_of(pair), Family::v6);
     pair.has_tried_first = false;
     pair.is_unreachable = false;
     pair.has_opened = false;

@@ -172,6 +172,7 @@ private:
         bool waits_for_survey = false;
         bool waits_for_turn = false; ///< another pair sprays through the same NAT
         bool has_tried_first = false;
+        bool was_unseen = false;                 ///< when it began: an end, in each family
         bool is_unreachable = false;             ///< the client was told
         bool has_opened = false;                 ///< a path
         std::optional<std::vector<Rung>> ladder; ///< once it is known

@@ -342,6 +342,45 @@ TEST_F(RendezvousTest, TriesAtOnceWhenANodeThatWasTakenForBlockedIsSeen)
               (std::vector<nat::Candidate>{{agent_seen, nat::CandidateKind::observed}}));
 }
 
+/// Its first probes or their answers were lost.
+TEST_F(RendezvousTest, TriesAgainWhenANodeIsSeenOnlyAfterTheFirstAttempt)
+{
+    rendezvous.add_pair(now, {pin_of(1), pair_of(1)}, client_id, agent_id);
+    EXPECT_TRUE(probe(client_id, client_seen));
+    pass(seconds{2});
+    ASSERT_EQ(punches.size(), 2U) << "in vain";
+    punches.clear();
+    EXPECT_TRUE(probe(agent_id, agent_seen));
+    pass(seconds{2});
+    ASSERT_EQ(punches.size(), 2U);
+    EXPECT_FALSE(candidates_of(client_id).empty());
+    punches.clear();
+    rendezvous.handle(now, client_id,
+                      Punched{.pair = pair_of(1), .attempt = 2, .opened = true});
+    pass(seconds{20});
+    EXPECT_TRUE(punches.empty()) << "that has led to a path";
+}
+
+/// Surveys do not wait for the proof, and an attempt without it would lead nowhere.
+TEST_F(RendezvousTest, TriesAtOnceWhenANodeIsSeenThatWasOnlySurveyed)
+{
+    rendezvous.handle(now, client_id, Candidates{{*SocketAddress::parse("192.168.1.7:1000")}});
+    rendezvous.handle(now, agent_id, Candidates{{*SocketAddress::parse("192.168.1.7:2000")}});
+    EXPECT_TRUE(probe(agent_id, agent_seen));
+    pass(milliseconds{600});
+    for (const std::size_t port : {0U, 1U}) {
+        EXPECT_TRUE(probe(agent_id, agent_seen, port));
+        EXPECT_TRUE(claim(client_id, client_seen, port));
+    }
+    pass(seconds{5}); // nothing comes from their other sockets
+    rendezvous.add_pair(now, {pin_of(1), pair_of(1)}, client_id, agent_id);
+    pass(seconds{5});
+    ASSERT_TRUE(punches.empty());
+    ASSERT_TRUE(unreachable.empty()) << "nothing is in the way";
+    EXPECT_TRUE(probe(client_id, client_seen));
+    EXPECT_EQ(punches.size(), 2U) << "both ends, and without a wait";
+}
+
 TEST_F(RendezvousTest, PassesOnOwnAddressesOnlyBehindTheSameNat)
 {
     const SocketAddress own = *SocketAddress::parse("192.168.1.7:2000");
