@@ -66,9 +66,9 @@ control::Candidates DirectNode::candidates() const
 template <class Command>
 void DirectNode::tell_core(Command command)
 {
-    busy_ = true;
+    const bool was_busy = std::exchange(busy_, true);
     command();
-    busy_ = false;
+    busy_ = was_busy;
     egress_.set();
 }
 
