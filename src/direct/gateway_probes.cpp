@@ -64,6 +64,7 @@ void GatewayProbes::start_over(Instant now)
         return;
     gateway_->rounds = 0;
     gateway_->proofs.clear();
+    gateway_->proof_v4.is_heard = gateway_->proof_v6.is_heard = false;
     gateway_->retry_interval = first_retry_interval;
     gateway_->due = now;
 }

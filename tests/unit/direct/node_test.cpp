@@ -444,6 +444,11 @@ TEST(Node, ProbesTheGatewayLessAndLessOftenUntilThatHasHeardWhereTheNodeIs)
                                    .cookie = 4'711});
     EXPECT_EQ(sent_in(milliseconds{14'800}), 0U);
     EXPECT_EQ(sent_in(milliseconds{200}), 1U);
+
+    for (End* end : {&both.client, &both.agent})
+        end->node.handle_network_changed(both.now);
+    EXPECT_EQ(sent_in(milliseconds{999}), 3U * 3);
+    EXPECT_EQ(sent_in(seconds{10}), 6U) << "it may not have heard from where the node is now";
 }
 
 TEST(Node, ProbesTheGatewayAsOftenAsTheShortestMappingNeeds)
