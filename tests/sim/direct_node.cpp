@@ -6,6 +6,7 @@
 #include "direct_node.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace narrowlink::sim {
 namespace {
@@ -27,9 +28,9 @@ DirectNode::DirectNode(World& world, Host& host, control::Role role, Owner& owne
 template <class Command>
 void DirectNode::tell_core(Command command)
 {
-    busy_ = true;
+    const bool was_busy = std::exchange(busy_, true);
     command();
-    busy_ = false;
+    busy_ = was_busy;
     wake();
 }
 

@@ -109,7 +109,7 @@ private:
     std::vector<std::byte> block_;
     direct::Train train_; ///< in block_
     Bytes rest_;          ///< of it: what the socket has had no room for yet
-    Instant armed_until_ = never;
+    Instant armed_until_ = never; ///< what the egress loop waits for
     bool busy_ = false;  ///< the core is at work and must not be entered again
     bool woken_ = false; ///< while it was
 };
